@@ -1,0 +1,111 @@
+"""Every span, attribute and metric name on the wire, with its type and unit.
+
+The `gen_ai.*` names are those of OpenTelemetry's GenAI semantic conventions v0.1.0 (semantic-conventions-genai),
+pinned here as literals because the constants in the Python package are deprecated. `taskmeter.*` is ours.
+"""
+
+from typing import Final
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai/0.1.0"
+INSTRUMENTATION_NAME: Final = "taskmeter"
+ANTHROPIC_SCOPE_PREFIX: Final = "com.anthropic.sdk.python"
+
+# --- what a span is: `task`, `step`, `call`, `attempt`, `tool`, `charge` (string), on every span that carries money
+SPAN_KIND: Final = "taskmeter.span.kind"
+
+# --- identity: on every span started inside a task, whoever starts it
+TASK_ID: Final = "taskmeter.task.id"  # string
+TASK_NAME: Final = "taskmeter.task.name"  # string, the workflow type
+TASK_KEY: Final = "taskmeter.task.key"  # string, the business key, where set
+CUSTOMER: Final = "taskmeter.customer"  # string, where set
+
+# --- task spans: `invoke_workflow {task name}`, INTERNAL
+OPERATION: Final = "gen_ai.operation.name"  # string
+OPERATION_TASK: Final = "invoke_workflow"
+OPERATION_TOOL: Final = "execute_tool"
+WORKFLOW_NAME: Final = "gen_ai.workflow.name"  # string
+AGENT_NAME: Final = "gen_ai.agent.name"  # string; the convention is moving here from `gen_ai.workflow.name`
+PARENT_TASK_ID: Final = "taskmeter.task.parent.id"  # string, on nested tasks
+LABEL_PREFIX: Final = "taskmeter.label."  # + label name, string
+OUTCOME: Final = "taskmeter.task.outcome"  # succeeded | failed | abandoned | pending
+OUTCOME_REASON: Final = "taskmeter.task.outcome.reason"  # string
+VALUE: Final = "taskmeter.task.value"  # double, in the task's currency
+
+# --- step spans: `step {name}`, INTERNAL
+STEP_NAME: Final = "taskmeter.step.name"  # string
+STEP_DISCARDED: Final = "taskmeter.step.discarded"  # bool
+STEP_DISCARD_REASON: Final = "taskmeter.step.discarded.reason"  # string
+
+# --- the roll-up, on task and step spans only; amounts are doubles in `taskmeter.cost.currency`
+COST_TOTAL: Final = "taskmeter.cost.total"  # double, nested tasks included
+COST_SELF: Final = "taskmeter.cost.self"  # double, without nested tasks
+COST_LIST: Final = "taskmeter.cost.list"  # double, total at list prices
+COST_WASTED: Final = "taskmeter.cost.wasted"  # double, part of total
+COST_ESTIMATED: Final = "taskmeter.cost.estimated"  # double, part of total
+COST_CURRENCY: Final = "taskmeter.cost.currency"  # ISO 4217 code
+COST_CATEGORY_PREFIX: Final = "taskmeter.cost."  # + model | tools | retrieval | human | other, double
+COST_EXACT: Final = "taskmeter.cost.exact"  # decimal string: on leaves their amount, on tasks and steps their total
+COST_SELF_EXACT: Final = "taskmeter.cost.self.exact"  # decimal string, on tasks
+COST_WASTED_EXACT: Final = "taskmeter.cost.wasted.exact"  # decimal string, on tasks and steps
+USAGE_INPUT: Final = "taskmeter.usage.input_tokens"  # int, cached included
+USAGE_CACHE_READ: Final = "taskmeter.usage.cache_read_tokens"  # int
+USAGE_CACHE_WRITE: Final = "taskmeter.usage.cache_write_tokens"  # int
+USAGE_OUTPUT: Final = "taskmeter.usage.output_tokens"  # int, reasoning included
+USAGE_REASONING: Final = "taskmeter.usage.reasoning_tokens"  # int
+CALLS: Final = "taskmeter.calls"  # int
+ATTEMPTS: Final = "taskmeter.attempts"  # int
+RETRIES: Final = "taskmeter.retries"  # int
+TOOL_RUNS: Final = "taskmeter.tool_runs"  # int
+UNPRICED_CALLS: Final = "taskmeter.unpriced_calls"  # int
+
+# --- call spans: `{operation} {model}`, CLIENT
+PROVIDER: Final = "gen_ai.provider.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_STREAM: Final = "gen_ai.request.stream"  # bool
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"  # string[]
+TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"  # double, seconds
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"  # int, cached included
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"  # int, reasoning included
+CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"  # int
+CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"  # int
+REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"  # int
+CALL_COST: Final = "gen_ai.usage.cost.amount"  # double; on calls only, so a backend that sums it counts a dollar once
+CALL_COST_CURRENCY: Final = "gen_ai.usage.cost.currency"
+CALL_COST_SOURCE: Final = "gen_ai.usage.cost.source"  # local | provider
+COST_STATUS: Final = "taskmeter.cost.status"  # exact | estimated | partial | unpriced | provisioned
+COST_REASON: Final = "taskmeter.cost.status.reason"  # string, where the status is not exact
+PRICE_ORIGIN: Final = "taskmeter.price.origin"  # string: which price data
+CALL_WASTED: Final = "taskmeter.cost.is_wasted"  # bool, on leaves whose result was thrown away at once
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"  # int
+ERROR_TYPE: Final = "error.type"
+
+# --- attempt spans: `attempt {n}`, CLIENT, child of their call, only for attempts that failed
+HTTP_STATUS: Final = "http.response.status_code"  # int
+RESEND_COUNT: Final = "http.request.resend_count"  # int, absent on the first
+ATTEMPT_WAIT: Final = "taskmeter.attempt.wait_seconds"  # double, slept before the next attempt
+
+# --- tool runs: `execute_tool {name}`, INTERNAL; charges: `charge {item}`, INTERNAL
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+LEAF_COST: Final = "taskmeter.cost.amount"  # double, on tool runs and charges
+CHARGE_CATEGORY: Final = "taskmeter.charge.category"
+CHARGE_ITEM: Final = "taskmeter.charge.item"
+CHARGE_QUANTITY: Final = "taskmeter.charge.quantity"  # double
+CHARGE_UNIT: Final = "taskmeter.charge.unit"
+
+# --- metrics
+METRIC_CALL_DURATION: Final = "gen_ai.client.operation.duration"  # histogram, s
+METRIC_TOKENS: Final = "gen_ai.client.token.usage"  # histogram, {token}
+METRIC_FIRST_CHUNK: Final = "gen_ai.client.operation.time_to_first_chunk"  # histogram, s
+METRIC_TOOL_DURATION: Final = "gen_ai.execute_tool.duration"  # histogram, s
+METRIC_TASK_DURATION: Final = "gen_ai.invoke_workflow.duration"  # histogram, s
+METRIC_COST: Final = "taskmeter.cost"  # counter, {USD}
+METRIC_TASK_COST: Final = "taskmeter.task.cost"  # histogram, {USD}
+METRIC_TASKS: Final = "taskmeter.tasks"  # counter, {task}
+METRIC_RETRIES: Final = "taskmeter.retries"  # counter, {retry}
+TOKEN_TYPE: Final = "gen_ai.token.type"  # input | output  # noqa: S105 - a name, not a secret
+COST_WASTED_FLAG: Final = "taskmeter.cost.wasted"  # bool, metric attribute
+COST_CATEGORY: Final = "taskmeter.cost.category"  # string, metric attribute

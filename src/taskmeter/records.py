@@ -1,0 +1,231 @@
+"""The nouns every room speaks: frozen, slotted, without behaviour beyond their own arithmetic.
+
+Money is `Decimal` in the currency the record names, and is added with `add` below, never with the host's
+decimal context: a program that sets `getcontext().prec = 6` must not round our totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from types import MappingProxyType
+from typing import Literal, TypeVar
+
+_K = TypeVar("_K")
+
+ZERO = Decimal(0)
+
+_MONEY = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
+
+
+def add(left: Decimal, right: Decimal) -> Decimal:
+    """`left + right` to 60 significant digits, whatever the host's decimal context says."""
+    return _MONEY.add(left, right)
+
+
+def subtract(left: Decimal, right: Decimal) -> Decimal:
+    """`left - right` to 60 significant digits, whatever the host's decimal context says."""
+    return _MONEY.subtract(left, right)
+
+
+def multiply(left: Decimal, right: Decimal) -> Decimal:
+    """`left * right` to 60 significant digits, whatever the host's decimal context says."""
+    return _MONEY.multiply(left, right)
+
+
+def divide(left: Decimal, right: Decimal) -> Decimal:
+    """`left / right` to 60 significant digits, whatever the host's decimal context says."""
+    return _MONEY.divide(left, right)
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum of `amounts`; `Decimal(0)` for none."""
+    result = ZERO
+    for amount in amounts:
+        result = _MONEY.add(result, amount)
+    return result
+
+
+Category = Literal["model", "tools", "retrieval", "human", "other"]
+CATEGORIES: tuple[Category, ...] = ("model", "tools", "retrieval", "human", "other")
+
+CostStatus = Literal["exact", "estimated", "partial", "unpriced", "provisioned"]
+"""How sure a call's cost is. `partial`: some of what was billed could not be priced. `unpriced`: none of it."""
+
+OutcomeStatus = Literal["succeeded", "failed", "abandoned", "pending"]
+
+Part = Literal[
+    "input",
+    "input_audio",
+    "input_image",
+    "cache_read",
+    "cache_read_audio",
+    "cache_write",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "output_audio",
+    "output_image",
+    "reasoning",
+]
+"""A class of tokens with a price of its own. The parts of a `Usage` are disjoint: `input` is only what no other
+input part covers, `output` only what no other output part covers."""
+
+INPUT_PARTS: frozenset[Part] = frozenset(
+    {
+        "input",
+        "input_audio",
+        "input_image",
+        "cache_read",
+        "cache_read_audio",
+        "cache_write",
+        "cache_write_5m",
+        "cache_write_1h",
+    }
+)
+CACHE_READ_PARTS: frozenset[Part] = frozenset({"cache_read", "cache_read_audio"})
+CACHE_WRITE_PARTS: frozenset[Part] = frozenset({"cache_write", "cache_write_5m", "cache_write_1h"})
+OUTPUT_PARTS: frozenset[Part] = frozenset({"output", "output_audio", "output_image", "reasoning"})
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token and unit counts, of one call or of many, as disjoint parts that add up to the totals.
+
+    `tokens` maps a part to its count (positive; a part that is missing is 0). `fees` maps a billed unit that is
+    not a token (`"web_search"`) to its count.
+    """
+
+    tokens: Mapping[Part, int] = field(default_factory=dict)
+    fees: Mapping[str, int] = field(default_factory=dict)
+
+    def _sum(self, parts: frozenset[Part]) -> int:
+        return sum(count for part, count in self.tokens.items() if part in parts)
+
+    @property
+    def input_tokens(self) -> int:
+        """All input tokens, those read from and written to a cache included."""
+        return self._sum(INPUT_PARTS)
+
+    @property
+    def cache_read_tokens(self) -> int:
+        """Input tokens read from a cache; part of `input_tokens`."""
+        return self._sum(CACHE_READ_PARTS)
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Input tokens written to a cache, whatever their time to live; part of `input_tokens`."""
+        return self._sum(CACHE_WRITE_PARTS)
+
+    @property
+    def output_tokens(self) -> int:
+        """All output tokens, reasoning included."""
+        return self._sum(OUTPUT_PARTS)
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Hidden reasoning (thinking) tokens; part of `output_tokens`."""
+        return self.tokens.get("reasoning", 0)
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(_sum_counts(self.tokens, other.tokens), _sum_counts(self.fees, other.fees))
+
+
+def _sum_counts(left: Mapping[_K, int], right: Mapping[_K, int]) -> dict[_K, int]:
+    result = dict(left)
+    for key, count in right.items():
+        result[key] = result.get(key, 0) + count
+    return result
+
+
+NO_USAGE = Usage(MappingProxyType({}), MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One priced line of an account."""
+
+    category: Category
+    item: str
+    """What was bought: the model that answered, the tool, the vendor."""
+    part: str
+    """The class of it: a token `Part`, a fee (`web_search`), or the application's own word."""
+    quantity: Decimal
+    unit: str
+    """What `quantity` counts: `token`, `request`, `query`, `minute`..."""
+    unit_price: Decimal
+    """List price of one unit."""
+    list_amount: Decimal
+    """`quantity` at list price."""
+    amount: Decimal
+    """What it really costs: `list_amount` unless a contract says otherwise."""
+    currency: str = "USD"
+    basis: str = "list"
+    """Where the price came from: `list`, `contract`, `provider` (the response said), `stated` (the application said)."""
+    estimated: bool = False
+    """Whether the quantity or the price is an estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What `pricing.price` found: the charges of one call and how sure they are."""
+
+    status: CostStatus
+    charges: tuple[Charge, ...] = ()
+    origin: str = ""
+    """Which price data: source, version and entry, so that the call can be priced again later."""
+    reason: str = ""
+    """For any status but `exact`: why, in a few words."""
+
+    @property
+    def amount(self) -> Decimal | None:
+        """The sum of the charges; `None`, never 0, for an unpriced call."""
+        return None if self.status == "unpriced" else total(charge.amount for charge in self.charges)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A snapshot of what a task or step cost, in `currency`. Every amount is exact to the last digit."""
+
+    total: Decimal = ZERO
+    """Everything, nested tasks included."""
+    self: Decimal = ZERO
+    """Without nested tasks."""
+    wasted: Decimal = ZERO
+    """The part of `total` whose result was thrown away."""
+    estimated: Decimal = ZERO
+    """The part of `total` that is an estimate."""
+    list: Decimal = ZERO
+    """`total` at list prices."""
+    model: Decimal = ZERO
+    tools: Decimal = ZERO
+    retrieval: Decimal = ZERO
+    human: Decimal = ZERO
+    other: Decimal = ZERO
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One HTTP request within a call that failed."""
+
+    number: int
+    """1 for the first."""
+    start_ns: int
+    end_ns: int
+    status_code: int | None
+    """`None` when no response came: a timeout or a connection error."""
+    error_type: str
+    wait_seconds: float | None = None
+    """Time slept before the next attempt; `None` after the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a task."""
+
+    status: OutcomeStatus
+    reason: str | None = None
+    value: Decimal | None = None
+    """Business value of the result, in the task's currency."""
