@@ -1,0 +1,64 @@
+# Every target sets itself up: Python >= 3.11, git, make and a package index are enough.
+SHELL := /bin/bash
+BIN := .venv/bin
+RUN := .venv/.installed
+DEV := .venv/.installed-dev
+SOURCES := src tests bench conftest.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test backends examples coverage lint format types layers wheel bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(RUN): pyproject.toml uv.lock tools/bootstrap.sh
+	@tools/bootstrap.sh --no-default-groups --group test
+	@touch $@
+
+$(DEV): $(RUN)
+	@tools/bootstrap.sh --all-groups
+	@touch $@
+
+setup: $(DEV) ## make .venv with everything a contributor needs
+
+demo: $(RUN) ## run the sample agents against the stub provider and print what their tasks cost
+	$(BIN)/taskmeter demo
+
+test: $(RUN) ## run the tests, but for those that need a backend
+	$(BIN)/python -m pytest $(ARGS)
+
+backends: $(RUN) ## run the tests that send to real backends
+	$(BIN)/python -m pytest -m backends $(ARGS)
+
+examples: $(RUN) ## run the examples in README, docs and docstrings
+	$(BIN)/python -m pytest $(wildcard README.md docs) src $(ARGS)
+
+coverage: $(RUN) ## run the tests and report branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-report=html $(ARGS)
+
+lint: $(DEV) ## check style and that uv.lock is current
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv lock --quiet --check --offline
+
+format: $(DEV) ## rewrite the sources in house style
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+types: $(DEV) ## check types with mypy and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+layers: $(DEV) ## check that imports point one way
+	$(BIN)/lint-imports
+
+wheel: $(RUN) ## build the wheel and test it with src/ out of the way
+	tools/check_wheel.sh
+
+bench: $(RUN) ## measure overhead; ARGS=--quick for a short run
+	$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove everything that can be made again
+	rm -rf .venv build dist htmlcov .coverage .coverage.* bench/results .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find src tests bench tools -type d -name __pycache__ -prune -exec rm -rf {} +

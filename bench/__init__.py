@@ -1,0 +1,1 @@
+"""What taskmeter costs the program it runs in: paired measurements, run by `python -m bench`."""
