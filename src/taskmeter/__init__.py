@@ -1,5 +1,21 @@
 """taskmeter: what each completed LLM-agent task cost, where the money went, and whether it was worth it."""
 
 from taskmeter._version import __version__
+from taskmeter.errors import TaskmeterError
+from taskmeter.records import Cost, Usage
+from taskmeter.scopes import Task, charge, current_task, track_step, track_task, track_tool
+from taskmeter.telemetry.processor import TaskSpanProcessor
 
-__all__ = ["__version__"]
+__all__ = [
+    "Cost",
+    "Task",
+    "TaskSpanProcessor",
+    "TaskmeterError",
+    "Usage",
+    "__version__",
+    "charge",
+    "current_task",
+    "track_step",
+    "track_task",
+    "track_tool",
+]

@@ -1,0 +1,8 @@
+"""The open task's account: who it belongs to, what was booked to it, what of that was wasted. Pure."""
+
+from taskmeter.account.charges import stated_charge
+from taskmeter.account.ledger import Entry, Ledger, LedgerLine
+from taskmeter.account.outcome import outcome_of
+from taskmeter.account.scope import Scope, TaskIdentity
+
+__all__ = ["Entry", "Ledger", "LedgerLine", "Scope", "TaskIdentity", "outcome_of", "stated_charge"]

@@ -1,0 +1,32 @@
+"""An open task or step: who it is and where its money is booked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from taskmeter.account.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class TaskIdentity:
+    """Who a task is. Everything started inside carries it."""
+
+    id: str
+    name: str
+    key: str | None = None
+    customer: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    parent_id: str | None = None
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Scope:
+    """An open task (`step` is `None`) or an open step."""
+
+    task: TaskIdentity | None
+    """The task it is, or is in; `None` for a step outside any task."""
+    ledger: Ledger
+    parent: Scope | None = None
+    step: str | None = None
+    closed: bool = False

@@ -1,0 +1,166 @@
+"""What `with track_task(...) as task`, `track_step` and `track_tool` give the application."""
+
+from __future__ import annotations
+
+from taskmeter.account import Ledger, Scope, TaskIdentity
+from taskmeter.errors import UsageError
+from taskmeter.records import Cost, Outcome, OutcomeStatus, Usage
+from taskmeter.scopes.arguments import Money, money
+
+
+class _Account:
+    """The figures a task and a step share. Each read is a consistent snapshot, right also after the scope ended."""
+
+    __slots__ = ("_ledger", "_scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._ledger: Ledger = scope.ledger
+
+    @property
+    def cost(self) -> Cost:
+        """What it cost so far, as `Decimal` amounts; `.total` includes nested tasks.
+
+        A lower bound while `unpriced_calls` is not 0.
+        """
+        return self._ledger.cost()
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far, nested tasks included."""
+        return self._ledger.usage()
+
+    @property
+    def calls(self) -> int:
+        """Calls of provider SDK methods so far, failed ones included."""
+        return self._ledger.calls
+
+    @property
+    def attempts(self) -> int:
+        """HTTP requests so far: calls and their retries."""
+        return self._ledger.attempts
+
+    @property
+    def retries(self) -> int:
+        """HTTP requests beyond the first of each call."""
+        return self._ledger.retries
+
+    @property
+    def tool_runs(self) -> int:
+        """Tool runs so far."""
+        return self._ledger.tool_runs
+
+    @property
+    def unpriced_calls(self) -> int:
+        """Answered calls whose price is not known."""
+        return self._ledger.unpriced_calls
+
+
+class Task(_Account):
+    """One unit of work with an outcome."""
+
+    __slots__ = ("_identity", "_outcome")
+
+    def __init__(self, identity: TaskIdentity, scope: Scope) -> None:
+        super().__init__(scope)
+        self._identity = identity
+        self._outcome: Outcome | None = None
+
+    @property
+    def name(self) -> str:
+        """The workflow type, such as `"resolve_ticket"`."""
+        return self._identity.name
+
+    @property
+    def id(self) -> str:
+        """The id of this run: 32 hex digits."""
+        return self._identity.id
+
+    @property
+    def key(self) -> str | None:
+        """The business key, such as `"T-1"`."""
+        return self._identity.key
+
+    @property
+    def customer(self) -> str | None:
+        """Whom it was done for."""
+        return self._identity.customer
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What was said of it so far; `None` before anything was."""
+        return self._outcome
+
+    def succeed(self, *, value: Money | None = None, reason: str | None = None) -> None:
+        """Says that the task reached its goal, and what that is worth (`value`, in USD)."""
+        self._say("succeeded", reason, value)
+
+    def fail(self, reason: str | None = None) -> None:
+        """Says that the task missed its goal, though nothing was raised. All it cost becomes waste."""
+        self._say("failed", reason)
+
+    def abandon(self, reason: str | None = None) -> None:
+        """Says that nobody waits for the result any more. All it cost becomes waste."""
+        self._say("abandoned", reason)
+
+    def pending(self, reason: str | None = None) -> None:
+        """Says that the outcome is not known yet."""
+        self._say("pending", reason)
+
+    def _say(self, status: OutcomeStatus, reason: str | None, value: Money | None = None) -> None:
+        if self._scope.closed:
+            msg = f"task {self.name!r} has ended, so its outcome cannot become {status!r} here; say it inside the task"
+            raise UsageError(msg)
+        amount = None if value is None else money(value, "value", negative=True)
+        self._outcome = Outcome(status, reason, amount)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name!r} id={self.id} cost={self.cost.total} {self.cost.currency}>"
+
+
+class Step(_Account):
+    """A named phase or branch inside a task."""
+
+    __slots__ = ("_discard_reason", "_discarded")
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self._discarded = False
+        self._discard_reason: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The step's name, such as `"draft"`."""
+        return self._scope.step or ""
+
+    @property
+    def discarded(self) -> bool:
+        """Whether its result was thrown away."""
+        return self._discarded
+
+    @property
+    def discard_reason(self) -> str | None:
+        """Why it was."""
+        return self._discard_reason
+
+    def discard(self, reason: str | None = None) -> None:
+        """Says that the result of this step is thrown away: what it cost, and will still cost, is waste."""
+        self._discarded = True
+        self._discard_reason = reason
+        self._ledger.condemn()
+
+    def __repr__(self) -> str:
+        return f"<Step {self.name!r} cost={self.cost.total} {self.cost.currency}>"
+
+
+class ToolRun:
+    """One execution of a tool by the application."""
+
+    __slots__ = ("call_id", "name")
+
+    def __init__(self, name: str, call_id: str | None) -> None:
+        self.name = name
+        self.call_id = call_id
+
+    def __repr__(self) -> str:
+        return f"<ToolRun {self.name!r}>"

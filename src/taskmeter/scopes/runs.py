@@ -1,0 +1,252 @@
+"""One run of a scope: opened, current for a while, closed once. Spans and metrics may fail; the account does not."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import TracebackType
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+
+from taskmeter import _semconv as names
+from taskmeter._guard import guarded
+from taskmeter.account import Entry, Ledger, Scope, TaskIdentity, outcome_of, stated_charge
+from taskmeter.records import Charge, Outcome
+from taskmeter.scopes.handles import Step, Task, ToolRun
+from taskmeter.telemetry import providers, spans
+from taskmeter.telemetry.attributes import (
+    Attributes,
+    charge_attributes,
+    identity_attributes,
+    known_cost,
+    rollup_attributes,
+)
+from taskmeter.telemetry.booking import book
+from taskmeter.telemetry.context import current_scope, with_scope
+
+_RUN = otel.create_key("taskmeter-run")
+
+
+def current_run() -> Run | None:
+    """The innermost open run of the current context."""
+    run = otel.get_value(_RUN)
+    return run if isinstance(run, Run) else None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSettings:
+    """What `track_task` was told, callables resolved."""
+
+    name: str
+    key: str | None = None
+    customer: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSettings:
+    """What `track_tool` was told."""
+
+    name: str
+    cost: Decimal | None = None
+    call_id: str | None = None
+
+
+def error_type_of(error: BaseException | None) -> str | None:
+    """The `error.type` of an error: its class only, as a message may hold a prompt or a secret."""
+    return None if error is None else type(error).__name__
+
+
+class Run(ABC):
+    """Entered once, by `with`; a generator's run is instead stepped into, see `wrapping`."""
+
+    handle: object
+
+    def __init__(self, opener: object) -> None:
+        self.opener = opener
+        self.closed = False
+        self.parent = current_run()
+        self.started = time.perf_counter()
+        self.span = trace.INVALID_SPAN
+        self._previous = otel.get_current()
+        self.context = self._previous
+
+    def _open(self, name: str, attributes: Attributes, scope: Scope | None) -> None:
+        """Starts the span and makes the context that the body of the scope runs in."""
+        self.span = spans.start(name, attributes)
+        context = otel.set_value(_RUN, self, self._previous)
+        if scope is not None:
+            context = with_scope(scope, context)
+        self.context = trace.set_span_in_context(self.span, context)
+
+    def __enter__(self) -> Run:
+        self._previous = otel.get_current()
+        otel.attach(self.context)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
+    ) -> None:
+        current = current_run()
+        # Restoring by attaching works in any `contextvars.Context`; where the current context is not of this run
+        # (an exit in another thread or task), it is not ours to replace.
+        if current is not None and current.is_within(self):
+            otel.attach(self._previous)
+        self.close(error)
+
+    def is_within(self, other: Run) -> bool:
+        """Whether this run is `other` or was opened inside it."""
+        run: Run | None = self
+        while run is not None:
+            if run is other:
+                return True
+            run = run.parent
+        return False
+
+    def close(self, error: BaseException | None) -> None:
+        """Ends the run; `error` is what left its body. Once: what comes after the first does nothing."""
+        if not self.closed:
+            self.closed = True
+            with guarded("scopes.close"):
+                self._close(error)
+
+    @abstractmethod
+    def _close(self, error: BaseException | None) -> None: ...
+
+
+class TaskRun(Run):
+    """A run of a task."""
+
+    handle: Task
+
+    def __init__(self, opener: object, settings: TaskSettings) -> None:
+        super().__init__(opener)
+        outer = current_scope()
+        self.task = TaskIdentity(
+            id=uuid.uuid4().hex,
+            name=settings.name,
+            key=settings.key,
+            customer=settings.customer,
+            labels=settings.labels,
+            parent_id=outer.task.id if outer is not None and outer.task is not None else None,
+        )
+        self.scope = Scope(
+            task=self.task,
+            ledger=Ledger(outer.ledger if outer is not None else None),
+            parent=outer,
+        )
+        self.handle = Task(self.task, self.scope)
+        with guarded("scopes.open_task"):
+            self._open(f"invoke_workflow {settings.name}", self._start_attributes(), self.scope)
+
+    def _start_attributes(self) -> Attributes:
+        task = self.task
+        attributes: Attributes = {
+            names.SPAN_KIND: "task",
+            names.OPERATION: names.OPERATION_TASK,
+            names.WORKFLOW_NAME: task.name,
+            names.AGENT_NAME: task.name,
+            **identity_attributes(task),
+        }
+        if task.parent_id is not None:
+            attributes[names.PARENT_TASK_ID] = task.parent_id
+        for label, value in task.labels.items():
+            attributes[names.LABEL_PREFIX + label] = value
+        return attributes
+
+    def _close(self, error: BaseException | None) -> None:
+        self.scope.closed = True
+        ledger = self.scope.ledger
+        outcome = self.handle.outcome or outcome_of(error)
+        if outcome.status in ("failed", "abandoned"):
+            ledger.condemn()
+        lines = ledger.drain()
+        with guarded("scopes.task_span"):
+            attributes = {**rollup_attributes(ledger, is_task=True), **_outcome_attributes(outcome)}
+            spans.end(self.span, attributes, error_type=error_type_of(error))
+        with guarded("scopes.task_metrics"):
+            instruments = providers.instruments()
+            instruments.spent(lines, self.task.name)
+            seconds = time.perf_counter() - self.started
+            instruments.task_ended(self.task.name, outcome.status, known_cost(ledger), seconds)
+
+
+def _outcome_attributes(outcome: Outcome) -> Attributes:
+    attributes: Attributes = {names.OUTCOME: outcome.status}
+    if outcome.reason is not None:
+        attributes[names.OUTCOME_REASON] = outcome.reason
+    if outcome.value is not None:
+        attributes[names.VALUE] = float(outcome.value)
+    return attributes
+
+
+class StepRun(Run):
+    """A run of a step."""
+
+    handle: Step
+
+    def __init__(self, opener: object, name: str) -> None:
+        super().__init__(opener)
+        outer = current_scope()
+        self.scope = Scope(
+            task=outer.task if outer is not None else None,
+            ledger=Ledger(outer.ledger if outer is not None else None, is_task=False),
+            parent=outer,
+            step=name,
+        )
+        self.handle = Step(self.scope)
+        with guarded("scopes.open_step"):
+            attributes: Attributes = {
+                names.SPAN_KIND: "step",
+                names.STEP_NAME: name,
+                **identity_attributes(self.scope.task),
+            }
+            self._open(f"step {name}", attributes, self.scope)
+
+    def _close(self, error: BaseException | None) -> None:
+        self.scope.closed = True
+        ledger = self.scope.ledger
+        with guarded("scopes.step_span"):
+            attributes = {**rollup_attributes(ledger, is_task=False), names.STEP_DISCARDED: self.handle.discarded}
+            if self.handle.discard_reason is not None:
+                attributes[names.STEP_DISCARD_REASON] = self.handle.discard_reason
+            spans.end(self.span, attributes, error_type=error_type_of(error))
+        if self.scope.task is None and self.scope.parent is None:
+            providers.instruments().spent(ledger.drain(), None)
+
+
+class ToolUse(Run):
+    """A run of a tool: a leaf of the account. Calls made inside belong to the scope around it."""
+
+    handle: ToolRun
+
+    def __init__(self, opener: object, settings: ToolSettings) -> None:
+        super().__init__(opener)
+        self._settings = settings
+        self._scope = current_scope()
+        self.handle = ToolRun(settings.name, settings.call_id)
+        with guarded("scopes.open_tool"):
+            attributes: Attributes = {
+                names.SPAN_KIND: "tool",
+                names.OPERATION: names.OPERATION_TOOL,
+                names.TOOL_NAME: settings.name,
+            }
+            if settings.call_id is not None:
+                attributes[names.TOOL_CALL_ID] = settings.call_id
+            attributes |= identity_attributes(self._scope.task if self._scope is not None else None)
+            self._open(f"execute_tool {settings.name}", attributes, None)
+
+    def _close(self, error: BaseException | None) -> None:
+        settings = self._settings
+        charges: tuple[Charge, ...] = ()
+        if settings.cost is not None:
+            charges = (stated_charge(settings.cost, "tools", settings.name, Decimal(1), "run"),)
+        book(self._scope, Entry(charges=charges, tool_runs=1))
+        error_type = error_type_of(error)
+        spans.end(self.span, charge_attributes(charges[0]) if charges else None, error_type=error_type)
+        providers.instruments().tool_ended(settings.name, time.perf_counter() - self.started, error_type)

@@ -1,0 +1,115 @@
+"""The account as span attributes. Here and only here `Decimal` becomes a double, beside its exact decimal string."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from opentelemetry.util.types import AttributeValue
+
+from taskmeter import _semconv as names
+from taskmeter.account import Ledger, TaskIdentity
+from taskmeter.records import CATEGORIES, Charge, Cost, Priced, Usage
+
+Attributes = dict[str, AttributeValue]
+
+
+def exact(amount: Decimal) -> str:
+    """`amount` in plain digits, without exponent or trailing zeros: the form that is summed without drift."""
+    text = format(amount, "f")
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def identity_attributes(task: TaskIdentity | None) -> Attributes:
+    """What every span started inside `task` carries; nothing outside any."""
+    if task is None:
+        return {}
+    attributes: Attributes = {names.TASK_ID: task.id, names.TASK_NAME: task.name}
+    if task.key is not None:
+        attributes[names.TASK_KEY] = task.key
+    if task.customer is not None:
+        attributes[names.CUSTOMER] = task.customer
+    return attributes
+
+
+def known_cost(ledger: Ledger) -> Cost | None:
+    """The ledger's cost; `None` when there were calls and none of them could be priced: unknown is not 0."""
+    cost = ledger.cost()
+    return None if ledger.unpriced_calls and not cost.total else cost
+
+
+def rollup_attributes(ledger: Ledger, *, is_task: bool) -> Attributes:
+    """The roll-up of a task or step span."""
+    usage = ledger.usage()
+    attributes: Attributes = {
+        names.USAGE_INPUT: usage.input_tokens,
+        names.USAGE_CACHE_READ: usage.cache_read_tokens,
+        names.USAGE_CACHE_WRITE: usage.cache_write_tokens,
+        names.USAGE_OUTPUT: usage.output_tokens,
+        names.USAGE_REASONING: usage.reasoning_tokens,
+        names.CALLS: ledger.calls,
+        names.ATTEMPTS: ledger.attempts,
+        names.RETRIES: ledger.retries,
+        names.TOOL_RUNS: ledger.tool_runs,
+        names.UNPRICED_CALLS: ledger.unpriced_calls,
+    }
+    cost = known_cost(ledger)
+    if cost is None:
+        return attributes
+    attributes |= {
+        names.COST_TOTAL: float(cost.total),
+        names.COST_SELF: float(cost.self),
+        names.COST_LIST: float(cost.list),
+        names.COST_WASTED: float(cost.wasted),
+        names.COST_ESTIMATED: float(cost.estimated),
+        names.COST_CURRENCY: cost.currency,
+        names.COST_EXACT: exact(cost.total),
+        names.COST_WASTED_EXACT: exact(cost.wasted),
+    }
+    for category in CATEGORIES:
+        attributes[names.COST_CATEGORY_PREFIX + category] = float(getattr(cost, category))
+    if is_task:
+        attributes[names.COST_SELF_EXACT] = exact(cost.self)
+    return attributes
+
+
+def usage_attributes(usage: Usage) -> Attributes:
+    """The token counts of a call."""
+    attributes: Attributes = {names.INPUT_TOKENS: usage.input_tokens, names.OUTPUT_TOKENS: usage.output_tokens}
+    if usage.cache_read_tokens:
+        attributes[names.CACHE_READ_TOKENS] = usage.cache_read_tokens
+    if usage.cache_write_tokens:
+        attributes[names.CACHE_WRITE_TOKENS] = usage.cache_write_tokens
+    if usage.reasoning_tokens:
+        attributes[names.REASONING_TOKENS] = usage.reasoning_tokens
+    return attributes
+
+
+def cost_attributes(priced: Priced, *, source: str = "local") -> Attributes:
+    """What a call cost; without any amount where that is not known."""
+    attributes: Attributes = {names.COST_STATUS: priced.status}
+    if priced.origin:
+        attributes[names.PRICE_ORIGIN] = priced.origin
+    if priced.reason:
+        attributes[names.COST_REASON] = priced.reason
+    if (amount := priced.amount) is not None:
+        attributes |= {
+            names.CALL_COST: float(amount),
+            names.CALL_COST_CURRENCY: "USD",
+            names.CALL_COST_SOURCE: source,
+            names.COST_EXACT: exact(amount),
+        }
+    return attributes
+
+
+def charge_attributes(charge: Charge) -> Attributes:
+    """A charge as a leaf span of its own."""
+    return {
+        names.LEAF_COST: float(charge.amount),
+        names.COST_EXACT: exact(charge.amount),
+        names.COST_CURRENCY: charge.currency,
+        names.COST_STATUS: "estimated" if charge.estimated else "exact",
+        names.CHARGE_CATEGORY: charge.category,
+        names.CHARGE_ITEM: charge.item,
+        names.CHARGE_QUANTITY: float(charge.quantity),
+        names.CHARGE_UNIT: charge.unit,
+    }

@@ -1,0 +1,42 @@
+"""Stamps the task on every span started inside it, whoever starts it: HTTP and database spans, the SDKs' own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+
+from taskmeter import _semconv as names
+from taskmeter._guard import guarded
+from taskmeter.telemetry.attributes import identity_attributes
+from taskmeter.telemetry.context import current_scope
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Span
+
+
+class TaskSpanProcessor(SpanProcessor):
+    """Add one to your `TracerProvider`; `configure()` does. It exports nothing.
+
+    Spans get `taskmeter.task.id` and `taskmeter.task.name`, and where set `taskmeter.task.key` and
+    `taskmeter.customer`.
+    """
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Called by OpenTelemetry for each span that starts."""
+        with guarded("telemetry.processor"):
+            scope = current_scope(parent_context)
+            # Our own spans carry it from the start, and a nested task's span must keep its own.
+            if scope is not None and names.TASK_ID not in (span.attributes or {}):
+                span.set_attributes(identity_attributes(scope.task))
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Nothing to do."""
+
+    def shutdown(self) -> None:
+        """Nothing to do."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing to do."""
+        return True

@@ -1,0 +1,51 @@
+"""Which tracer and meter we write to: the providers `configure`/`instrument` were given, else OpenTelemetry's global."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from opentelemetry import metrics, trace
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import Tracer, TracerProvider
+
+from taskmeter import _semconv as names
+from taskmeter._version import __version__
+from taskmeter.telemetry.metrics import Instruments
+
+
+@dataclass(slots=True)
+class _Providers:
+    tracer_provider: TracerProvider | None = None
+    meter_provider: MeterProvider | None = None
+    tracer: Tracer | None = None
+    instruments: Instruments | None = field(default=None)
+
+
+_current = _Providers()
+
+
+def use(tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
+    """From now on write to these; `None` means OpenTelemetry's global provider."""
+    global _current  # noqa: PLW0603 - one swap, so that a reader sees either the old pair or the new one
+    _current = _Providers(tracer_provider, meter_provider)
+
+
+def tracer() -> Tracer:
+    """The tracer for our spans."""
+    current = _current
+    if current.tracer is None:
+        current.tracer = trace.get_tracer(
+            names.INSTRUMENTATION_NAME, __version__, current.tracer_provider, names.SCHEMA_URL
+        )
+    return current.tracer
+
+
+def instruments() -> Instruments:
+    """The metric instruments."""
+    current = _current
+    if current.instruments is None:
+        meter = metrics.get_meter(
+            names.INSTRUMENTATION_NAME, __version__, current.meter_provider, names.SCHEMA_URL
+        )
+        current.instruments = Instruments(meter)
+    return current.instruments

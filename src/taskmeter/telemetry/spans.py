@@ -1,0 +1,57 @@
+"""Starting spans so that a provider, sampler or processor that fails never stops the work they would picture."""
+
+from __future__ import annotations
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from taskmeter import _semconv as names
+from taskmeter._guard import guarded
+from taskmeter.account import Scope
+from taskmeter.records import Charge
+from taskmeter.telemetry import providers
+from taskmeter.telemetry.attributes import Attributes, charge_attributes, identity_attributes
+
+
+def start(
+    name: str,
+    attributes: Attributes,
+    *,
+    kind: SpanKind = SpanKind.INTERNAL,
+    context: Context | None = None,
+    start_ns: int | None = None,
+) -> Span:
+    """Starts a span in `context`, by default the current one; `INVALID_SPAN` if OpenTelemetry fails at it."""
+    with guarded("telemetry.start_span"):
+        return providers.tracer().start_span(name, context, kind, attributes, start_time=start_ns)
+    return trace.INVALID_SPAN
+
+
+def end(
+    span: Span, attributes: Attributes | None = None, *, error_type: str | None = None, end_ns: int | None = None
+) -> None:
+    """Sets `attributes` and ends the span, with status `ERROR` for an `error_type`. Messages are never recorded."""
+    try:
+        with guarded("telemetry.end_span"):
+            if span.is_recording():
+                if attributes:
+                    span.set_attributes(attributes)
+                if error_type is not None:
+                    span.set_attribute(names.ERROR_TYPE, error_type)
+                    span.set_status(Status(StatusCode.ERROR))
+    finally:
+        with guarded("telemetry.end_span"):
+            span.end(end_ns)
+
+
+def emit_charge(charge: Charge, scope: Scope | None, *, context: Context | None = None, wasted: bool = False) -> None:
+    """A leaf span for money that no other span carries: the application's own charges, and calls that end too late."""
+    attributes: Attributes = {
+        names.SPAN_KIND: "charge",
+        **charge_attributes(charge),
+        **identity_attributes(scope.task if scope is not None else None),
+    }
+    if wasted:
+        attributes[names.CALL_WASTED] = True
+    end(start(f"charge {charge.item}", attributes, context=context))
