@@ -1,0 +1,1 @@
+"""The demonstration: a stub provider and three sample agents."""
