@@ -1,1 +1,5 @@
-"""The demonstration: a stub provider and three sample agents."""
+"""The demonstration: a stub provider, three sample agents, and a run of them all."""
+
+from taskmeter.demo.showcase import SHOWCASE_KEY, run
+
+__all__ = ["SHOWCASE_KEY", "run"]

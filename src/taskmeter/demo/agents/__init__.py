@@ -1,0 +1,1 @@
+"""Three sample agents, written the way an application would write them."""
