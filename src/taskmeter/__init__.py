@@ -1,9 +1,11 @@
 """taskmeter: what each completed LLM-agent task cost, where the money went, and whether it was worth it."""
 
 from taskmeter._version import __version__
+from taskmeter.capture import instrument, uninstrument
 from taskmeter.errors import TaskmeterError
 from taskmeter.records import Cost, Usage
 from taskmeter.scopes import Task, charge, current_task, track_step, track_task, track_tool
+from taskmeter.setup import configure
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
 __all__ = [
@@ -14,8 +16,11 @@ __all__ = [
     "Usage",
     "__version__",
     "charge",
+    "configure",
     "current_task",
+    "instrument",
     "track_step",
     "track_task",
     "track_tool",
+    "uninstrument",
 ]

@@ -1,10 +1,10 @@
 """Errors taskmeter raises, only ever for misuse of its own API. Faults of ours never reach the caller.
 
-    TaskmeterError                 root: catch this to catch all of ours
-    ├── UsageError                 a function was called with an argument that makes no sense (also a ValueError)
-    ├── ConfigurationError         `configure()` or an environment variable cannot be honoured (also a ValueError)
-    ├── MissingDependencyError     an extra is not installed; the message is the exact `pip install` (also an ImportError)
-    └── SpoolError                 the spool directory named to a report is missing or holds nothing (also an OSError)
+TaskmeterError                 root: catch this to catch all of ours
+├── UsageError                 a function was called with an argument that makes no sense (also a ValueError)
+├── ConfigurationError         `configure()` or an environment variable cannot be honoured (also a ValueError)
+├── MissingDependencyError     an extra is not installed; the message is the exact `pip install` (also an ImportError)
+└── SpoolError                 the spool directory named to a report is missing or holds nothing (also an OSError)
 """
 
 

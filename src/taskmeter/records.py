@@ -97,8 +97,8 @@ class Usage:
     not a token (`"web_search"`) to its count.
     """
 
-    tokens: Mapping[Part, int] = field(default_factory=dict)
-    fees: Mapping[str, int] = field(default_factory=dict)
+    tokens: Mapping[Part, int] = field(default_factory=dict[Part, int])
+    fees: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def _sum(self, parts: frozenset[Part]) -> int:
         return sum(count for part, count in self.tokens.items() if part in parts)
@@ -162,7 +162,7 @@ class Charge:
     """What it really costs: `list_amount` unless a contract says otherwise."""
     currency: str = "USD"
     basis: str = "list"
-    """Where the price came from: `list`, `contract`, `provider` (the response said), `stated` (the application said)."""
+    """Who says so: `list`, `contract`, `provider` (the response states it), `stated` (the application does)."""
     estimated: bool = False
     """Whether the quantity or the price is an estimate."""
 

@@ -117,7 +117,11 @@ class Ledger:
                 wasted=sums.wasted,
                 estimated=sums.estimated,
                 list=sums.list,
-                **{category: sums.by_category[category] for category in CATEGORIES},
+                model=sums.by_category["model"],
+                tools=sums.by_category["tools"],
+                retrieval=sums.by_category["retrieval"],
+                human=sums.by_category["human"],
+                other=sums.by_category["other"],
             )
 
     def usage(self) -> Usage:
@@ -218,4 +222,3 @@ class _Sums:
         moved = subtract(self.total, self.wasted)
         self.wasted = self.total
         return moved
-

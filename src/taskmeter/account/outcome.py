@@ -15,5 +15,4 @@ def outcome_of(error: BaseException | None) -> Outcome:
     """
     if error is None:
         return SUCCEEDED
-    status = "failed" if isinstance(error, Exception) else "abandoned"
-    return Outcome(status, reason=type(error).__name__)
+    return Outcome("failed" if isinstance(error, Exception) else "abandoned", reason=type(error).__name__)

@@ -16,7 +16,7 @@ class TaskIdentity:
     name: str
     key: str | None = None
     customer: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
     parent_id: str | None = None
 
 

@@ -103,10 +103,11 @@ def charge(
     unit: str = "unit",
     estimated: bool = False,
 ) -> None:
-    """Books money that no hook sees: `charge("0.0004", category="retrieval", item="pinecone", quantity=3, unit="query")`.
+    """Books money that no hook sees.
 
-    `amount` is USD in all, not per unit; `category` is `tools`, `retrieval`, `human`, `other` or `model`; `item` says
-    what was bought (the category, by default). Outside any task it is still exported, under no task.
+    `charge("0.0004", category="retrieval", item="pinecone", quantity=3, unit="query")`: `amount` is USD in all, not
+    per unit; `category` is `tools`, `retrieval`, `human`, `other` or `model`; `item` says what was bought (the
+    category, by default). Outside any task it is still exported, under no task.
     Raises `UsageError` for an amount, category or quantity that makes no sense.
     """
     usd = money(amount, "amount")

@@ -13,11 +13,10 @@ Money = Decimal | int | float | str
 def money(value: Money, argument: str, *, negative: bool = False) -> Decimal:
     """`value` as `Decimal`. Raises `UsageError` unless it is a finite amount, and not negative unless allowed."""
     try:
-        if isinstance(value, bool):
-            raise InvalidOperation
-        amount = value if isinstance(value, Decimal) else Decimal(repr(value) if isinstance(value, float) else value)
+        # A float is taken as it prints: 0.1 is 0.1, not its binary neighbour. A bool is a mistake.
+        amount = Decimal(repr(value) if isinstance(value, float | bool) else value)
     except (InvalidOperation, TypeError, ValueError):
-        msg = f"{argument}={value!r} is not an amount of money; pass a string such as '0.002', a Decimal or an int"
+        msg = f"{argument}={value!r} is not a number; pass a string such as '0.002', a Decimal or an int"
         raise UsageError(msg) from None
     if not amount.is_finite() or (amount < 0 and not negative):
         msg = f"{argument}={value!r} must be finite{'' if negative else ' and not negative'}"

@@ -37,7 +37,8 @@ class Opener(ABC, Generic[Handle]):
 
     def __call__(self, func: Callable[P, R], /) -> Callable[P, R]:
         """Decorates `func`: each call is a run of its own."""
-        if not callable(func) or isinstance(func, type):
+        target: object = func
+        if not callable(target) or isinstance(target, type):
             msg = f"{self._word} decorates functions, not {func!r}; decorate the method that does the work"
             raise UsageError(msg)
         name = self._name or getattr(func, "__name__", None) or type(func).__name__

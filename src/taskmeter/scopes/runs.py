@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import TracebackType
+from typing import Self
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -45,7 +46,7 @@ class TaskSettings:
     name: str
     key: str | None = None
     customer: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,12 @@ def error_type_of(error: BaseException | None) -> str | None:
 class Run(ABC):
     """Entered once, by `with`; a generator's run is instead stepped into, see `wrapping`."""
 
-    handle: object
-
     def __init__(self, opener: object) -> None:
         self.opener = opener
         self.closed = False
         self.parent = current_run()
         self.started = time.perf_counter()
-        self.span = trace.INVALID_SPAN
+        self.span: trace.Span = trace.INVALID_SPAN
         self._previous = otel.get_current()
         self.context = self._previous
 
@@ -84,7 +83,7 @@ class Run(ABC):
             context = with_scope(scope, context)
         self.context = trace.set_span_in_context(self.span, context)
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Self:
         self._previous = otel.get_current()
         otel.attach(self.context)
         return self
@@ -115,14 +114,17 @@ class Run(ABC):
             with guarded("scopes.close"):
                 self._close(error)
 
+    @property
+    @abstractmethod
+    def handle(self) -> object:
+        """What the application gets."""
+
     @abstractmethod
     def _close(self, error: BaseException | None) -> None: ...
 
 
 class TaskRun(Run):
     """A run of a task."""
-
-    handle: Task
 
     def __init__(self, opener: object, settings: TaskSettings) -> None:
         super().__init__(opener)
@@ -140,9 +142,13 @@ class TaskRun(Run):
             ledger=Ledger(outer.ledger if outer is not None else None),
             parent=outer,
         )
-        self.handle = Task(self.task, self.scope)
+        self._handle = Task(self.task, self.scope)
         with guarded("scopes.open_task"):
             self._open(f"invoke_workflow {settings.name}", self._start_attributes(), self.scope)
+
+    @property
+    def handle(self) -> Task:
+        return self._handle
 
     def _start_attributes(self) -> Attributes:
         task = self.task
@@ -162,7 +168,7 @@ class TaskRun(Run):
     def _close(self, error: BaseException | None) -> None:
         self.scope.closed = True
         ledger = self.scope.ledger
-        outcome = self.handle.outcome or outcome_of(error)
+        outcome = self._handle.outcome or outcome_of(error)
         if outcome.status in ("failed", "abandoned"):
             ledger.condemn()
         lines = ledger.drain()
@@ -188,8 +194,6 @@ def _outcome_attributes(outcome: Outcome) -> Attributes:
 class StepRun(Run):
     """A run of a step."""
 
-    handle: Step
-
     def __init__(self, opener: object, name: str) -> None:
         super().__init__(opener)
         outer = current_scope()
@@ -199,7 +203,7 @@ class StepRun(Run):
             parent=outer,
             step=name,
         )
-        self.handle = Step(self.scope)
+        self._handle = Step(self.scope)
         with guarded("scopes.open_step"):
             attributes: Attributes = {
                 names.SPAN_KIND: "step",
@@ -208,13 +212,17 @@ class StepRun(Run):
             }
             self._open(f"step {name}", attributes, self.scope)
 
+    @property
+    def handle(self) -> Step:
+        return self._handle
+
     def _close(self, error: BaseException | None) -> None:
         self.scope.closed = True
         ledger = self.scope.ledger
         with guarded("scopes.step_span"):
-            attributes = {**rollup_attributes(ledger, is_task=False), names.STEP_DISCARDED: self.handle.discarded}
-            if self.handle.discard_reason is not None:
-                attributes[names.STEP_DISCARD_REASON] = self.handle.discard_reason
+            attributes = {**rollup_attributes(ledger, is_task=False), names.STEP_DISCARDED: self._handle.discarded}
+            if self._handle.discard_reason is not None:
+                attributes[names.STEP_DISCARD_REASON] = self._handle.discard_reason
             spans.end(self.span, attributes, error_type=error_type_of(error))
         if self.scope.task is None and self.scope.parent is None:
             providers.instruments().spent(ledger.drain(), None)
@@ -223,13 +231,11 @@ class StepRun(Run):
 class ToolUse(Run):
     """A run of a tool: a leaf of the account. Calls made inside belong to the scope around it."""
 
-    handle: ToolRun
-
     def __init__(self, opener: object, settings: ToolSettings) -> None:
         super().__init__(opener)
         self._settings = settings
         self._scope = current_scope()
-        self.handle = ToolRun(settings.name, settings.call_id)
+        self._handle = ToolRun(settings.name, settings.call_id)
         with guarded("scopes.open_tool"):
             attributes: Attributes = {
                 names.SPAN_KIND: "tool",
@@ -240,6 +246,10 @@ class ToolUse(Run):
                 attributes[names.TOOL_CALL_ID] = settings.call_id
             attributes |= identity_attributes(self._scope.task if self._scope is not None else None)
             self._open(f"execute_tool {settings.name}", attributes, None)
+
+    @property
+    def handle(self) -> ToolRun:
+        return self._handle
 
     def _close(self, error: BaseException | None) -> None:
         settings = self._settings

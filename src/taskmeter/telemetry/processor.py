@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.telemetry.attributes import identity_attributes
-from taskmeter.telemetry.context import current_scope
+from taskmeter.telemetry.context import current_scope, stamps
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -30,6 +30,9 @@ class TaskSpanProcessor(SpanProcessor):
             # Our own spans carry it from the start, and a nested task's span must keep its own.
             if scope is not None and names.TASK_ID not in (span.attributes or {}):
                 span.set_attributes(identity_attributes(scope.task))
+            instrumentation = span.instrumentation_scope
+            if instrumentation is not None and stamps(instrumentation.name, parent_context):
+                span.set_attribute(names.SPAN_KIND, "call")
 
     def on_end(self, span: ReadableSpan) -> None:
         """Nothing to do."""

@@ -1,4 +1,4 @@
-"""Which tracer and meter we write to: the providers `configure`/`instrument` were given, else OpenTelemetry's global."""
+"""Which tracer and meter we write to: the providers `instrument` was given, else OpenTelemetry's global ones."""
 
 from __future__ import annotations
 
@@ -44,8 +44,6 @@ def instruments() -> Instruments:
     """The metric instruments."""
     current = _current
     if current.instruments is None:
-        meter = metrics.get_meter(
-            names.INSTRUMENTATION_NAME, __version__, current.meter_provider, names.SCHEMA_URL
-        )
+        meter = metrics.get_meter(names.INSTRUMENTATION_NAME, __version__, current.meter_provider, names.SCHEMA_URL)
         current.instruments = Instruments(meter)
     return current.instruments

@@ -1,0 +1,113 @@
+"""Hooks on provider clients: `instrument` puts them on, `uninstrument` takes them off."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+from weakref import WeakSet
+
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+
+from taskmeter import pricing
+from taskmeter._config import Settings
+from taskmeter._guard import guarded
+from taskmeter.capture.anthropic import Anthropic
+from taskmeter.capture.driver import Driver
+from taskmeter.capture.hooks import Hook, Hooks
+from taskmeter.capture.openai import OpenAI
+from taskmeter.capture.provider import Client, Provider
+from taskmeter.errors import UsageError
+from taskmeter.telemetry import providers
+
+__all__ = ["instrument", "uninstrument"]
+
+_PROVIDERS: tuple[Provider, ...] = (OpenAI(), Anthropic())
+
+
+def _http_client(client: Client) -> Any:
+    return client._client  # noqa: SLF001 - neither SDK has a public name for it
+
+
+class _Clients:
+    """Which clients are observed: all, or those named, and their `with_options` clones."""
+
+    def __init__(self) -> None:
+        self.all = False
+        self.stream_usage = Settings().stream_usage
+        self._named: WeakSet[Any] = WeakSet()
+
+    def name(self, client: Client) -> None:
+        # Clones share the HTTP client, which is thus what tells a client and its clones from others.
+        self._named.add(_http_client(client))
+
+    def enabled(self, client: Client) -> bool:
+        return self.all or _http_client(client) in self._named
+
+    def clear(self) -> None:
+        self.all = False
+        self._named.clear()
+
+
+def _hooks(provider: Provider) -> list[Hook]:
+    driver = Driver(provider, _clients.enabled, lambda: _clients.stream_usage)
+    base, streaming = f"{provider.package}._base_client", f"{provider.package}._streaming"
+    return [
+        Hook(base, "SyncAPIClient", "request", driver.request),
+        Hook(base, "AsyncAPIClient", "request", driver.request_async),
+        Hook(base, "SyncAPIClient", "_process_response", driver.process_response),
+        Hook(base, "AsyncAPIClient", "_process_response", driver.process_response_async),
+        Hook(base, "BaseClient", "_process_response_data", driver.process_response_data),
+        Hook(base, "SyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry),
+        Hook(base, "AsyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry_async),
+        Hook(streaming, "Stream", "__stream__", driver.stream),
+        Hook(streaming, "AsyncStream", "__stream__", driver.stream_async),
+        Hook(streaming, "Stream", "close", driver.close),
+        Hook(streaming, "AsyncStream", "close", driver.close_async),
+    ]
+
+
+_clients = _Clients()
+_installed = Hooks([hook for provider in _PROVIDERS for hook in _hooks(provider)])
+_lock = threading.Lock()
+
+
+def instrument(
+    client: Client | None = None,
+    /,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    stream_usage: bool = True,
+) -> None:
+    """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
+
+    Spans and metrics go to the given providers, by default to OpenTelemetry's global ones; nothing is exported or
+    replaced. `stream_usage` asks OpenAI and Azure to state the usage of a chat stream, and hides the extra chunk that
+    brings it. Works before or after the SDKs are imported; calling it again changes the settings only.
+    Raises `UsageError` for a `client` that is not one of theirs.
+    """
+    if client is not None and not _is_client(client):
+        msg = f"instrument({type(client).__name__!r} object): pass an OpenAI or Anthropic client, or nothing for all"
+        raise UsageError(msg)
+    with _lock, guarded("capture.instrument"):
+        providers.use(tracer_provider, meter_provider)
+        _clients.stream_usage = stream_usage
+        if client is None:
+            _clients.all = True
+        else:
+            _clients.name(client)
+        pricing.load()  # now, so that the first call does not wait for it
+        _installed.on()
+
+
+def uninstrument() -> None:
+    """Restores every function that `instrument` replaced. Open tasks stay open; calls under way are still booked."""
+    with _lock:
+        _clients.clear()
+        _installed.off()
+
+
+def _is_client(client: object) -> bool:
+    known = {f"{provider.package}._base_client" for provider in _PROVIDERS}
+    return any(base.__module__ in known for base in type(client).__mro__)

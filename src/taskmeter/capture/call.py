@@ -1,0 +1,257 @@
+"""One call while it runs: from the request hook to its end, which comes exactly once, however it comes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from decimal import Decimal
+from typing import Literal
+from weakref import finalize
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind
+
+from taskmeter import _semconv as names
+from taskmeter._guard import guarded
+from taskmeter.account import Entry, stated_charge
+from taskmeter.capture.attempts import Attempts
+from taskmeter.capture.provider import Client, Options, Provider, request_body
+from taskmeter.capture.reading import Reading
+from taskmeter.pricing import PriceContext, as_estimate, price
+from taskmeter.records import NO_USAGE, Priced
+from taskmeter.telemetry import providers, spans
+from taskmeter.telemetry.attributes import Attributes, cost_attributes, identity_attributes, usage_attributes
+from taskmeter.telemetry.booking import book
+from taskmeter.telemetry.context import current_scope, with_stamp
+
+_ONE = Decimal(1)
+_CALL = otel.create_key("taskmeter-call")
+
+Ending = Literal["returned", "read", "closed", "dropped", "failed"]
+"""How a call ended: its method returned all of it, its body was read to the end, closed early, garbage collected
+unread, or something was raised."""
+
+
+def current_call() -> Call | None:
+    """The call whose request the current context is in."""
+    call = otel.get_value(_CALL)
+    return call if isinstance(call, Call) else None
+
+
+def without_call() -> Context:
+    """The current context, for a request that is no call inside one that is."""
+    return otel.set_value(_CALL, None)
+
+
+class Call:
+    """A call, the span that pictures it, and what it is known to have cost so far."""
+
+    def __init__(
+        self, provider: Provider, client: Client, options: Options, operation: str, *, streams: bool, asked: bool
+    ) -> None:
+        self._provider = provider
+        self._operation = operation
+        self._provider_name = provider.name(client)
+        self._request = request_body(options)
+        self._scope = current_scope()
+        self._identity = identity_attributes(self._scope.task if self._scope is not None else None)
+        self._start_ns = time.time_ns()
+        self._start = time.perf_counter()
+        self._first_chunk_seconds: float | None = None
+        self._reading: Reading | None = None
+        self._priced: Priced | None = None
+        self._on_span: Priced | None = None
+        self._reader = provider.stream_reader(operation, asked=asked) if streams else None
+        self._ended = threading.Lock()  # taken by whoever ends the call, and never released
+        self._finalizer: finalize[..., object] | None = None
+        self._model = str(self._request.get("model", ""))
+        self._client = {names.SERVER_ADDRESS: client.base_url.host, names.SERVER_PORT: client.base_url.port}
+        self._shared: Attributes = {
+            names.OPERATION: operation,
+            names.PROVIDER: self._provider_name,
+            names.REQUEST_MODEL: self._model,
+        }
+        self._outer_span = trace.get_current_span()
+        self._native = provider.opens_span(client, options)
+        """Whether the span is the SDK's own: never a second one for the same call."""
+        self._span: Span = trace.INVALID_SPAN
+        self.context = otel.set_value(_CALL, self)
+        """What the request runs in."""
+        if self._native:
+            self.context = with_stamp(names.ANTHROPIC_SCOPE_PREFIX, self.context)
+        else:
+            self._start_span()
+        self._attempts = Attempts(self._start_ns, self._identity)
+        self.pending = False
+        """Whether the body is still to be read when the method returns."""
+
+    def _start_span(self) -> None:
+        attributes: Attributes = {names.SPAN_KIND: "call", **self._shared, **self._identity}
+        attributes |= {name: value for name, value in self._client.items() if value is not None}
+        if self._reader is not None:
+            attributes[names.REQUEST_STREAM] = True
+        name = f"{self._operation} {self._model}".rstrip()
+        self._span = spans.start(name, attributes, kind=SpanKind.CLIENT, start_ns=self._start_ns)
+        self.context = trace.set_span_in_context(self._span, self.context)
+
+    # --- while the request runs
+
+    def attempt_failed(self, response: object, error: BaseException | None) -> None:
+        """An attempt failed and will be repeated after a wait."""
+        self._attempts.failed(response, error)
+        providers.instruments().retried(self._shared)
+
+    def attempt_waited(self) -> None:
+        """That wait is over."""
+        self._attempts.waited()
+
+    def answered(self) -> None:
+        """A response has come; inside the request, so that the SDK's own span is current if it opened one."""
+        if self._native:
+            self.context = otel.get_current()
+            self._span = trace.get_current_span()
+            if self._span is self._outer_span:  # a future SDK that does not trace as this one does
+                self._native = False
+                self._start_span()
+            else:
+                self._span.set_attributes({names.SPAN_KIND: "call", **self._identity})
+
+    def hold(self, response: object) -> None:
+        """The body of `response` is still to be read: the call ends with that, at the latest when it is dropped."""
+        self.pending = True
+        if self._finalizer is not None:
+            self._finalizer.detach()  # of an attempt before this one
+        self._finalizer = finalize(response, self.end, "dropped")
+
+    # --- what the response says
+
+    @property
+    def streams(self) -> bool:
+        """Whether the response is a stream of events."""
+        return self._reader is not None
+
+    def observe(self, event: object) -> bool:
+        """Reads an event of the stream before the application gets it. Returns whether to hide it."""
+        if self._reader is None:
+            return False
+        if self._first_chunk_seconds is None:
+            self._first_chunk_seconds = time.perf_counter() - self._start
+        hide = self._reader.read(event)
+        if self._native and self._reader.complete and self._priced is None:
+            # Now, as the SDK ends its own span before the stream is exhausted.
+            self._settle(self._reader.reading(self._request))
+        return hide
+
+    def answer(self, body: object) -> None:
+        """Reads a whole response, parsed or as decoded JSON."""
+        self._settle(self._provider.read(body))
+
+    def _settle(self, reading: Reading) -> None:
+        """Prices what was read, and puts that on the span while it is open."""
+        self._reading = reading
+        self._priced = self._price(reading)
+        if self._span.is_recording():
+            self._span.set_attributes(self._result_attributes())
+            self._on_span = self._priced
+
+    def _price(self, reading: Reading) -> Priced:
+        if reading.usage is None:
+            return Priced("unpriced", reason=reading.doubt or "the response states no usage")
+        context = PriceContext(
+            provider=self._provider_name,
+            model=reading.model or self._model,
+            at_ns=self._start_ns,
+            variants=reading.variants,
+        )
+        priced = price(reading.usage, context)
+        return as_estimate(priced, reading.doubt) if reading.doubt else priced
+
+    def _result_attributes(self) -> Attributes:
+        attributes: Attributes = {}
+        if self._priced is not None:
+            attributes |= cost_attributes(self._priced)
+        if self._native:
+            # The SDK itself states the rest.
+            return attributes
+        reading = self._reading or Reading()
+        if reading.usage is not None:
+            attributes |= usage_attributes(reading.usage)
+        if reading.model is not None:
+            attributes[names.RESPONSE_MODEL] = reading.model
+        if reading.response_id is not None:
+            attributes[names.RESPONSE_ID] = reading.response_id
+        if reading.finish_reasons:
+            attributes[names.FINISH_REASONS] = list(reading.finish_reasons)
+        return attributes
+
+    # --- the end
+
+    def end(self, how: Ending, error: BaseException | None = None) -> None:
+        """Ends the call: ends its span, books and counts it. Whoever comes second does nothing. Never raises."""
+        if not self._ended.acquire(blocking=False):
+            return
+        error_type = None if error is None else type(error).__name__
+        with guarded("capture.end"):
+            if self._finalizer is not None:
+                self._finalizer.detach()
+            self._settle_at_end(how)
+            aborted = how in ("closed", "dropped") and not (self._reader is not None and self._reader.complete)
+            wasted = aborted or error is not None
+            if error is not None and not self.pending:
+                self._attempts.gave_up(error, self.context)
+            self._end_span(error_type, wasted=wasted)
+            self._book(wasted=wasted)
+            self._count(error_type)
+
+    def _settle_at_end(self, how: Ending) -> None:
+        if self._priced is not None or (how == "failed" and not self.pending):
+            return
+        if self._reader is not None and self._first_chunk_seconds is not None:
+            self._settle(self._reader.reading(self._request))
+        else:
+            self._settle(Reading(doubt="its body was not read through the SDK" if self.pending else ""))
+
+    def _end_span(self, error_type: str | None, *, wasted: bool) -> None:
+        attributes = self._result_attributes()
+        if self._attempts.retries:
+            attributes[names.RESEND_COUNT] = self._attempts.retries
+        if self._first_chunk_seconds is not None:
+            attributes[names.TIME_TO_FIRST_CHUNK] = round(self._first_chunk_seconds, 6)
+        if wasted and self._priced is not None:
+            attributes[names.CALL_WASTED] = True
+        if not self._native:
+            spans.end(self._span, attributes, error_type=error_type)
+        elif self._span.is_recording():
+            self._span.set_attributes(attributes)
+        elif self._on_span is not None:
+            self._priced = self._on_span  # what is on the wire is what is booked
+        elif self._priced is not None and self._priced.amount is not None:
+            # The SDK ended its span before anything could be put on it: the money gets a leaf of its own.
+            lump = stated_charge(self._priced.amount, "model", self._answering_model, _ONE, "call", estimated=True)
+            spans.emit_charge(lump, self._scope, context=self.context, wasted=wasted)
+
+    def _book(self, *, wasted: bool) -> None:
+        priced = self._priced
+        entry = Entry(
+            charges=priced.charges if priced is not None else (),
+            usage=self._reading.usage or NO_USAGE if self._reading is not None else NO_USAGE,
+            calls=1,
+            attempts=1 + self._attempts.retries,
+            unpriced_calls=1 if priced is not None and priced.status == "unpriced" else 0,
+            wasted=wasted,
+        )
+        book(self._scope, entry)
+
+    def _count(self, error_type: str | None) -> None:
+        attributes = {**self._shared, names.RESPONSE_MODEL: self._answering_model}
+        if error_type is not None:
+            attributes[names.ERROR_TYPE] = error_type
+        usage = self._reading.usage if self._reading is not None else None
+        seconds = time.perf_counter() - self._start
+        providers.instruments().call_ended(attributes, usage, seconds, self._first_chunk_seconds)
+
+    @property
+    def _answering_model(self) -> str:
+        return (self._reading.model if self._reading is not None else None) or self._model

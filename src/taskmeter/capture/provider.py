@@ -1,0 +1,70 @@
+"""What the shared driver asks of a provider's SDK; one small file per provider answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+from taskmeter.capture.reading import Reading, StreamReader
+
+Client = Any
+"""An SDK client. Neither SDK is imported here, nor needed by type."""
+Options = Any
+"""The SDK's `FinalRequestOptions`: the prepared request, without its sentinels for what was not given."""
+
+
+class Provider(Protocol):
+    """One SDK. Stateless."""
+
+    package: str
+    """The importable name of the SDK."""
+
+    def operation(self, options: Options) -> str | None:
+        """`gen_ai.operation.name` of a request; `None` for one that is not a call (polling, listing)."""
+        ...
+
+    def name(self, client: Client) -> str:
+        """`gen_ai.provider.name`, from the client's class and base URL."""
+        ...
+
+    def opens_span(self, client: Client, options: Options) -> bool:
+        """Whether the SDK opens a span of its own for this call."""
+        ...
+
+    def with_usage(self, client: Client, options: Options, operation: str) -> Options | None:
+        """The same request that also asks for the usage of its stream; `None` where that is not to be done."""
+        ...
+
+    def read(self, body: object) -> Reading:
+        """What a whole response says, parsed or as decoded JSON."""
+        ...
+
+    def stream_reader(self, operation: str, *, asked: bool) -> StreamReader:
+        """A reader for one stream; `asked` when it was us who asked for its usage."""
+        ...
+
+
+def request_body(options: Options) -> Mapping[str, object]:
+    """The JSON body of a request; empty for one without."""
+    body = getattr(options, "json_data", None)
+    return cast("Mapping[str, object]", body) if isinstance(body, Mapping) else {}
+
+
+def request_path(options: Options) -> str:
+    """The path of a request without its query, whatever base URL or deployment comes before."""
+    url = getattr(options, "url", None)
+    return url.partition("?")[0].rstrip("/") if isinstance(url, str) else ""
+
+
+def is_post(options: Options) -> bool:
+    """Whether the request is a POST."""
+    method = getattr(options, "method", None)
+    return isinstance(method, str) and method.lower() == "post"
+
+
+def is_raw(options: Options) -> bool:
+    """Whether the application asked for the raw response, whose bytes must be those it would get without us."""
+    headers = getattr(options, "headers", None)
+    if not isinstance(headers, Mapping):
+        return False
+    return any(name.lower() == "x-stainless-raw-response" for name in cast("Mapping[str, object]", headers))

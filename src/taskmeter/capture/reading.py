@@ -1,0 +1,116 @@
+"""What a response says about itself, in our words, whoever the provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from taskmeter.records import Part, Usage
+
+BYTES_PER_TOKEN = 4
+"""UTF-8 bytes per token: within 20 % on prose, documentation, code and CJK text. Used only where no count is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one response, or as much of a stream as was read, says."""
+
+    usage: Usage | None = None
+    """`None` when it states none."""
+    model: str | None = None
+    """The model that answered."""
+    response_id: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+    variants: tuple[tuple[str, str], ...] = ()
+    """What else the price depends on, as sorted pairs: the served tier, the speed."""
+    doubt: str = ""
+    """Why the counts are not the provider's last word; empty when they are."""
+
+
+class StreamReader(Protocol):
+    """Reads the events of one stream as the application gets them."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the provider's last word on usage has been read."""
+        ...
+
+    def read(self, event: object) -> bool:
+        """Reads one event. Returns whether it is one that only our request for usage brought: to be hidden."""
+        ...
+
+    def reading(self, request: Mapping[str, object]) -> Reading:
+        """What the events read so far say; estimated from `request` and the bytes read where they do not say."""
+        ...
+
+
+def field(value: object, *path: str) -> object:
+    """The value at `path` in a parsed model or a decoded JSON object; `None` where a level lacks its name."""
+    for name in path:
+        if value is None:
+            return None
+        if isinstance(value, Mapping):
+            value = cast("Mapping[str, object]", value).get(name)
+        else:
+            value = getattr(value, name, None)
+    return value
+
+
+def text_field(value: object, *path: str) -> str | None:
+    """The string at `path`; `None` for anything else."""
+    found = field(value, *path)
+    return found if isinstance(found, str) else None
+
+
+def count_field(value: object, *path: str) -> int:
+    """The count at `path`; 0 for anything but a positive integer."""
+    found = field(value, *path)
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
+
+
+def has_count(value: object, *path: str) -> bool:
+    """Whether there is a count at `path`, 0 included."""
+    found = field(value, *path)
+    return isinstance(found, int) and not isinstance(found, bool) and found >= 0
+
+
+def items(value: object) -> list[object]:
+    """`value` if it is a list, else an empty one: gateways send `null` for lists."""
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def split(total: int, rest: Part, parts: dict[Part, int]) -> tuple[dict[Part, int], str]:
+    """`total` as disjoint `parts` and what is left as `rest`, zeros dropped; and a doubt if the parts exceed it."""
+    left = total - sum(parts.values())
+    whole: dict[Part, int] = {rest: max(left, 0), **parts}
+    return {
+        part: count for part, count in whole.items() if count
+    }, "" if left >= 0 else f"parts of {total} {rest} tokens add up to more"
+
+
+def utf8_length(text: str | None) -> int:
+    """Bytes of `text` in UTF-8, without a copy where it is ASCII."""
+    if not text:
+        return 0
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def estimated_tokens(byte_count: int) -> int:
+    """An estimate: bytes / 4, at least 1 where there is anything."""
+    return -(-byte_count // BYTES_PER_TOKEN)
+
+
+def request_bytes(value: object) -> int:
+    """UTF-8 bytes of all text in a request body, media left out. Costs time with its size: for estimates only."""
+    if isinstance(value, str):
+        return 0 if value.startswith("data:") else utf8_length(value)
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[str, object]", value)
+        return sum(request_bytes(item) for key, item in mapping.items() if key not in _MEDIA_KEYS)
+    if isinstance(value, list | tuple):
+        return sum(request_bytes(item) for item in cast("list[object]", value))
+    return 0
+
+
+_MEDIA_KEYS = frozenset({"data", "file_data", "b64_json", "image_url"})

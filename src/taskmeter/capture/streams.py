@@ -1,0 +1,71 @@
+"""Streams observed in place: the object stays the SDK's own, only its events pass through here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from taskmeter._guard import guarded
+from taskmeter.capture.call import Call
+
+_held: WeakKeyDictionary[Any, Call] = WeakKeyDictionary()
+"""The calls whose response body is still to be read, by response. Nothing is set on the response itself."""
+_lock = threading.Lock()
+
+
+def hold(response: Any, call: Call) -> None:
+    """Remembers which call the body of `response` belongs to, for as long as the response lives."""
+    with _lock:
+        _held[response] = call
+    call.hold(response)
+
+
+def held_by(response: Any) -> Call | None:
+    """The call whose body `response` brings, if any."""
+    return _held.get(response) if _held else None
+
+
+def observed(events: Iterator[Any], call: Call) -> Generator[Any, None, None]:
+    """The same events, in the same order and as lazily; ends `call` with them."""
+    try:
+        for event in events:
+            if not _hidden(call, event):
+                yield event
+    except GeneratorExit:
+        call.end("closed")
+        raise
+    except BaseException as error:
+        call.end("failed", error)
+        raise
+    else:
+        call.end("read")
+    finally:
+        if isinstance(events, Generator):
+            events.close()
+
+
+async def observed_async(events: AsyncIterator[Any], call: Call) -> AsyncGenerator[Any, None]:
+    """See `observed`."""
+    try:
+        async for event in events:
+            if not _hidden(call, event):
+                yield event
+    except GeneratorExit:
+        call.end("closed")
+        raise
+    except BaseException as error:
+        call.end("failed", error)
+        raise
+    else:
+        call.end("read")
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+def _hidden(call: Call, event: object) -> bool:
+    with guarded("capture.event"):
+        return call.observe(event)
+    return False
