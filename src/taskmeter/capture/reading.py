@@ -84,9 +84,8 @@ def split(total: int, rest: Part, parts: dict[Part, int]) -> tuple[dict[Part, in
     """`total` as disjoint `parts` and what is left as `rest`, zeros dropped; and a doubt if the parts exceed it."""
     left = total - sum(parts.values())
     whole: dict[Part, int] = {rest: max(left, 0), **parts}
-    return {
-        part: count for part, count in whole.items() if count
-    }, "" if left >= 0 else f"parts of {total} {rest} tokens add up to more"
+    tokens = {part: count for part, count in whole.items() if count}
+    return tokens, "" if left >= 0 else f"the parts of {total} {rest} tokens add up to more"
 
 
 def utf8_length(text: str | None) -> int:

@@ -148,6 +148,7 @@ class TaskRun(Run):
 
     @property
     def handle(self) -> Task:
+        """What the application gets."""
         return self._handle
 
     def _start_attributes(self) -> Attributes:
@@ -214,6 +215,7 @@ class StepRun(Run):
 
     @property
     def handle(self) -> Step:
+        """What the application gets."""
         return self._handle
 
     def _close(self, error: BaseException | None) -> None:
@@ -249,6 +251,7 @@ class ToolUse(Run):
 
     @property
     def handle(self) -> ToolRun:
+        """What the application gets."""
         return self._handle
 
     def _close(self, error: BaseException | None) -> None:
