@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from http.server import ThreadingHTTPServer
+from socketserver import TCPServer
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -38,7 +38,7 @@ class StubProvider:
     @property
     def url(self) -> str:
         """`http://127.0.0.1:port`, without a path."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -70,7 +70,9 @@ class StubProvider:
             return Json(error_body(request, 400, message), 400, {"x-should-retry": "false"})
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(TCPServer):
+    # Not `http.server`'s own classes: they ask the name service for this host's name, which can take seconds.
+    allow_reuse_address = True
     request_queue_size = 256
 
     def __init__(self, answer: Callable[[Request], Reply]) -> None:
@@ -81,7 +83,7 @@ class _Server(ThreadingHTTPServer):
         self._lock = threading.Lock()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Gives the connection a thread. The base class's own bookkeeping could not end an idle connection."""
+        """Gives the connection a thread, on record, so that `stop` can end it even when it is idle."""
         thread = threading.Thread(
             target=self._serve, args=(request, client_address), name="stub-connection", daemon=True
         )
