@@ -1,0 +1,63 @@
+"""A fake wire for the real clients, so that only the client and our hooks are timed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+from openai import OpenAI
+from openai._base_client import BaseClient, SyncAPIClient
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+
+import taskmeter
+from taskmeter.demo.stub import Billed, openai_chat, openai_chat_stream
+
+
+class Discard(SpanProcessor):
+    """Takes spans as a batch processor would, without the cost of a thread beside the measurement."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Drops it."""
+
+
+def tracer_provider() -> TracerProvider:
+    """A real SDK provider with our processor, that exports nothing."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(taskmeter.TaskSpanProcessor())
+    provider.add_span_processor(Discard())
+    return provider
+
+
+class BareOpenAI(OpenAI):
+    """A client with the SDK's own functions, whether the hooks are on or not: they sit on its base class."""
+
+    request = SyncAPIClient.__dict__["request"]
+    _process_response = SyncAPIClient.__dict__["_process_response"]
+    _process_response_data = BaseClient.__dict__["_process_response_data"]
+
+
+def client(kind: type[OpenAI]) -> OpenAI:
+    """A client whose every chat completion is answered from memory."""
+    answer = openai_chat("gpt-5-mini", "fine", Billed(input=900, cache_read=400, output=60))
+    whole = json.dumps(answer).encode()
+    events = b"".join(event.encode() for event in openai_chat_stream(answer))
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        if request.headers.get("x-stream"):
+            return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=events)
+        return httpx2.Response(200, headers={"content-type": "application/json"}, content=whole)
+
+    transport = httpx2.MockTransport(handle)
+    return kind(api_key="none", http_client=httpx2.Client(transport=transport))
+
+
+@contextmanager
+def instrumented() -> Iterator[None]:
+    """The hooks on, with spans to a real provider."""
+    taskmeter.instrument(tracer_provider=tracer_provider())
+    try:
+        yield
+    finally:
+        taskmeter.uninstrument()
