@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
-SOURCES := src tests bench conftest.py
+SOURCES := src tests bench examples conftest.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test backends examples coverage lint format types layers wheel bench clean

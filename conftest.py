@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,18 +11,27 @@ from sybil.document import PythonDocStringDocument
 from sybil.parsers import markdown, rest
 
 from taskmeter import _guard
+from taskmeter.demo.stub import StubProvider
 
 
 @pytest.fixture(scope="module")
 def example_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A document's examples run in an empty directory, so that a spool they write is theirs, and our faults show."""
-    before = Path.cwd(), _guard.strict
+    """A document's examples run in an empty directory, so that a spool they write is theirs, and our faults show.
+
+    The real clients that they make find the stub provider, not the internet.
+    """
     scratch = tmp_path_factory.mktemp("examples")
-    os.chdir(scratch)
-    _guard.strict = True
-    yield scratch
-    os.chdir(before[0])
-    _guard.strict = before[1]
+    with pytest.MonkeyPatch.context() as patch, StubProvider() as stub:
+        patch.chdir(scratch)
+        patch.setattr(_guard, "strict", True)
+        for name, value in {
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": f"{stub.url}/v1",
+            "ANTHROPIC_API_KEY": "none",
+            "ANTHROPIC_BASE_URL": stub.url,
+        }.items():
+            patch.setenv(name, value)
+        yield scratch
 
 
 MARKDOWN = Sybil(

@@ -1,0 +1,41 @@
+"""The documentation keeps up with the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from taskmeter import _semconv
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_name_on_the_wire_is_documented() -> None:
+    """docs/attributes.md lists each span attribute and metric of `_semconv`."""
+    page = (ROOT / "docs" / "attributes.md").read_text()
+    # "`a.b.c`, `.d`" in a table stands for a.b.c and a.b.d
+    for first, more in re.findall(r"`([a-z_.]+)`((?:, `\.[a-z_]+`)+)", page):
+        page += "".join(f"`{first.rpartition('.')[0]}{short}`" for short in re.findall(r"\.[a-z_]+", more))
+    not_on_the_wire = {"SCHEMA_URL", "INSTRUMENTATION_NAME", "ANTHROPIC_SCOPE_PREFIX"}
+    names = {value for name, value in vars(_semconv).items() if name.isupper() and name not in not_on_the_wire}
+    assert len(names) > 60
+    assert sorted(name for name in names if f"`{name}" not in page) == []
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    """Relative links in README, docs and examples name files that exist, and headings that are there."""
+    broken: list[str] = []
+    for document in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", document.read_text()):
+            path, _, heading = target.partition("#")
+            file = (document.parent / path).resolve() if path else document
+            if not file.exists():
+                broken.append(f"{document.name}: {target}")
+            elif heading and heading not in _anchors(file):
+                broken.append(f"{document.name}: {target}")
+    assert broken == []
+
+
+def _anchors(file: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
