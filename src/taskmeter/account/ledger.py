@@ -61,20 +61,22 @@ class Ledger:
         self._condemned = False
         self._drained = False
 
-    def book(self, entry: Entry) -> bool:
-        """Books `entry` here and in every ledger above. Returns whether its task was drained before: it came late."""
+    def book(self, entry: Entry) -> list[LedgerLine]:
+        """Books `entry` here and in every ledger above. Returns its lines if it came late, after its task was drained;
+        else none, as `drain` will give them."""
         with self._lock:
             wasted = entry.wasted
-            own: list[tuple[_Key, Decimal]] | None = [
-                (self._task._own_key(charge), charge.amount) for charge in entry.charges
-            ]
+            amounts = [(self._task._own_key(charge), charge.amount) for charge in entry.charges]
+            is_own = True
             for ledger in self._upwards():
                 wasted = wasted or ledger._condemned
                 ledger._sums.add(entry, wasted=wasted)
-                if own is not None:
-                    ledger._book_own(own, wasted=wasted)
-                    own = None if ledger._is_task else own
-            return self._task._drained
+                if is_own:
+                    ledger._book_own(amounts, wasted=wasted)
+                    is_own = not ledger._is_task
+            if not self._task._drained:
+                return []
+            return [LedgerLine(*key, amount, amount if wasted else ZERO) for key, amount in amounts]
 
     def condemn(self) -> None:
         """Makes everything booked here waste, and everything that comes later. For discarded steps, failed tasks."""
@@ -97,12 +99,16 @@ class Ledger:
                     own = not ledger._is_task
 
     def drain(self) -> list[LedgerLine]:
-        """The own lines of a task that has ended, once; entries booked from now on are late."""
+        """The own lines of a task that has ended, once; entries booked from now on are late. All of it is waste inside
+        a step or task that is waste already."""
         with self._lock:
             if self._drained:
                 return []
             self._drained = True
-            return [LedgerLine(key[0], key[1], line[0], line[1]) for key, line in self._own.items()]
+            doomed = any(ledger._condemned for ledger in self._upwards())
+            return [
+                LedgerLine(*key, amount, amount if doomed else wasted) for key, (amount, wasted) in self._own.items()
+            ]
 
     def cost(self) -> Cost:
         """A consistent snapshot."""
@@ -162,9 +168,12 @@ class Ledger:
             ledger = ledger._parent
 
     def _own_key(self, charge: Charge) -> _Key:
-        """Under what an own line of this task is kept: its overflow line once there are too many."""
+        """Under what an own line of this task is kept, from now on: its overflow line once there are too many."""
         key = (charge.category, charge.item)
-        return key if key in self._own or len(self._own) < MAX_ITEMS else (charge.category, OTHER_ITEM)
+        if key not in self._own and len(self._own) >= MAX_ITEMS:
+            key = (charge.category, OTHER_ITEM)
+        self._own.setdefault(key, [ZERO, ZERO])
+        return key
 
     def _book_own(self, amounts: list[tuple[_Key, Decimal]], *, wasted: bool) -> None:
         for key, amount in amounts:

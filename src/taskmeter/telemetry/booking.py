@@ -11,12 +11,14 @@ from taskmeter.telemetry import providers
 def book(scope: Scope | None, entry: Entry) -> None:
     """Books `entry` to `scope`. A task counts its spending when it ends, with its waste known; money that belongs to
     no task, or comes after its task has ended, is counted now."""
-    late = scope.ledger.book(entry) if scope is not None else False
-    if scope is None or late:
+    task = None
+    if scope is not None:
+        task, lines = scope.task, scope.ledger.book(entry)
+    else:
         lines = [
             LedgerLine(charge.category, charge.item, charge.amount, charge.amount if entry.wasted else ZERO)
             for charge in entry.charges
         ]
-        task = scope.task if scope is not None else None
+    if lines:
         with guarded("telemetry.spent"):
             providers.instruments().spent(lines, task.name if task is not None else None)

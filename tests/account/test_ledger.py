@@ -1,0 +1,268 @@
+"""The ledger against a model that keeps every booking and adds it all up anew."""
+
+from __future__ import annotations
+
+import decimal
+import threading
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from taskmeter.account import Entry, Ledger, LedgerLine
+from taskmeter.records import CATEGORIES, Category, Charge, Usage
+
+FREE = Decimal(0)
+
+
+def line(amount: Decimal, category: Category = "other", item: str = "x", *, estimated: bool = False) -> Charge:
+    """A charge of `amount`, at twice that list price."""
+    return Charge(category, item, "unit", Decimal(1), "unit", amount, amount * 2, amount, estimated=estimated)
+
+
+def entry(amount: str, category: Category = "other", item: str = "x", *, wasted: bool = False) -> Entry:
+    return Entry(charges=(line(Decimal(amount), category, item),), wasted=wasted)
+
+
+@dataclass(eq=False)
+class Node:
+    """The model of a ledger: nothing but its bookings."""
+
+    ledger: Ledger
+    parent: Node | None
+    is_task: bool
+    condemned: bool = False
+    drained: bool = False
+    booked: list[Entry] = field(default_factory=list[Entry])
+    children: list[Node] = field(default_factory=list["Node"])
+
+    def owner(self) -> Node:
+        """The task it belongs to; outside any, its outermost step."""
+        return self if self.is_task or self.parent is None else self.parent.owner()
+
+    def doomed(self) -> bool:
+        """Whether it or anything around it was condemned."""
+        return self.condemned or (self.parent is not None and self.parent.doomed())
+
+    def entries(self, *, doomed: bool = False, own: bool = False) -> list[tuple[Entry, bool]]:
+        """Every entry at or below this node, and whether it is waste as seen from here."""
+        doomed = doomed or self.condemned
+        found = [(booked, doomed or booked.wasted) for booked in self.booked]
+        for child in self.children:
+            if not (own and child.is_task):
+                found += child.entries(doomed=doomed, own=own)
+        return found
+
+
+def added(entries: list[tuple[Entry, bool]], **having: object) -> Decimal:
+    """The sum of the amounts of those charges that have such attributes."""
+    charges = [charge for booked, _ in entries for charge in booked.charges]
+    return sum((c.amount for c in charges if all(getattr(c, name) == value for name, value in having.items())), FREE)
+
+
+AMOUNTS = st.decimals(min_value=0, max_value=10**9, places=12)
+CHARGES = st.builds(line, AMOUNTS, st.sampled_from(CATEGORIES), st.sampled_from("abc"), estimated=st.booleans())
+COUNTS = st.integers(0, 3)
+ENTRIES = st.builds(
+    Entry,
+    charges=st.lists(CHARGES, max_size=3).map(tuple),
+    usage=st.builds(Usage, st.dictionaries(st.sampled_from(["input", "output", "cache_read"]), st.integers(1, 10**6))),
+    calls=COUNTS,
+    attempts=st.integers(3, 9),
+    tool_runs=COUNTS,
+    unpriced_calls=COUNTS,
+    wasted=st.booleans(),
+)
+
+
+class LedgerTree(RuleBasedStateMachine):
+    """Opens, books, condemns and drains in any order, also after the end, under a host that rounds to 3 digits."""
+
+    nodes = Bundle("nodes")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tree: list[Node] = []
+        self.host = decimal.getcontext().copy()
+
+    def teardown(self) -> None:
+        decimal.setcontext(self.host)
+
+    @initialize(target=nodes, is_task=st.booleans())
+    def root(self, is_task: bool) -> Node:
+        return self.add(None, is_task=is_task)
+
+    @rule(target=nodes, parent=nodes, is_task=st.booleans())
+    def child(self, parent: Node, is_task: bool) -> Node:
+        return self.add(parent, is_task=is_task)
+
+    def add(self, parent: Node | None, *, is_task: bool) -> Node:
+        node = Node(Ledger(parent.ledger if parent else None, is_task=is_task), parent, is_task)
+        if parent is not None:
+            parent.children.append(node)
+        self.tree.append(node)
+        return node
+
+    @rule(node=nodes, booked=ENTRIES)
+    def book(self, node: Node, booked: Entry) -> None:
+        with decimal.localcontext(prec=3):
+            late = node.ledger.book(booked)
+        node.booked.append(booked)
+        with decimal.localcontext(prec=60):
+            spent = added([(booked, True)]) if node.owner().drained else FREE
+            assert sum((amount for *_, amount, _ in late), FREE) == spent
+            assert sum((waste for *_, waste in late), FREE) == (spent if node.doomed() or booked.wasted else FREE)
+
+    @rule(node=nodes)
+    def condemn(self, node: Node) -> None:
+        with decimal.localcontext(prec=3):
+            node.ledger.condemn()
+        node.condemned = True
+
+    @rule(node=nodes)
+    def drain(self, node: Node) -> None:
+        if node is not node.owner() or node.drained:
+            return
+        lines = node.ledger.drain()
+        node.drained = True
+        with decimal.localcontext(prec=60):
+            own = node.entries(own=True)
+            waste = own if node.doomed() else [pair for pair in own if pair[1]]
+            assert sum((amount for *_, amount, _ in lines), FREE) == added(own)
+            assert sum((wasted for *_, wasted in lines), FREE) == added(waste)
+
+    @invariant()
+    def every_ledger_agrees_with_its_bookings(self) -> None:
+        for node in self.tree:
+            entries = node.entries()
+            with decimal.localcontext(prec=3):
+                cost, usage = node.ledger.cost(), node.ledger.usage()
+            with decimal.localcontext(prec=60):
+                assert cost.total == added(entries)
+                assert cost.self == added(node.entries(own=True))
+                assert cost.estimated == added(entries, estimated=True)
+                assert cost.list == cost.total * 2
+                assert cost.wasted == added([pair for pair in entries if pair[1]])
+                assert cost.wasted <= cost.total
+                for category in CATEGORIES:
+                    assert getattr(cost, category) == added(entries, category=category)
+            for counter in ("calls", "attempts", "tool_runs", "unpriced_calls"):
+                assert getattr(node.ledger, counter) == sum(getattr(booked, counter) for booked, _ in entries)
+            assert node.ledger.retries == node.ledger.attempts - node.ledger.calls
+            assert usage.input_tokens == sum(booked.usage.input_tokens for booked, _ in entries)
+            assert usage.output_tokens == sum(booked.usage.output_tokens for booked, _ in entries)
+
+    @invariant()
+    def each_booking_is_the_own_cost_of_one_task(self) -> None:
+        with decimal.localcontext(prec=60):
+            owners = [node for node in self.tree if node.is_task or node.parent is None]
+            assert sum((node.ledger.cost().self for node in owners), FREE) == self.tree[0].ledger.cost().total
+
+
+TestLedgerTree = LedgerTree.TestCase
+TestLedgerTree.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_own_lines_add_up_to_the_own_cost_and_its_waste() -> None:
+    """`drain` gives what the task itself spent, by item, with what of it was wasted, steps included."""
+    task = Ledger()
+    step = Ledger(task, is_task=False)
+    nested = Ledger(step)
+    task.book(entry("1", "model", "m"))
+    step.book(entry("2", "model", "m"))
+    step.book(entry("4", "tools", "t", wasted=True))
+    nested.book(entry("8"))
+    step.condemn()
+    assert task.drain() == [
+        LedgerLine("model", "m", Decimal(3), Decimal(2)),
+        LedgerLine("tools", "t", Decimal(4), Decimal(4)),
+    ]
+    assert task.drain() == []
+
+
+def test_a_task_inside_a_discarded_step_drains_as_waste() -> None:
+    """What a nested task spends in a branch that was already thrown away is waste when it is counted."""
+    step = Ledger(Ledger(), is_task=False)
+    step.condemn()
+    nested = Ledger(step)
+    nested.book(entry("1"))
+    assert nested.drain() == [LedgerLine("other", "x", Decimal(1), Decimal(1))]
+
+
+@pytest.mark.parametrize(
+    ("condemned", "wasted", "expected"), [(False, False, "0"), (False, True, "1"), (True, False, "1")]
+)
+def test_a_late_booking_returns_its_lines(condemned: bool, wasted: bool, expected: str) -> None:
+    """After the drain an entry is handed back to be counted, as waste if it is."""
+    task = Ledger()
+    if condemned:
+        task.condemn()
+    task.drain()
+    assert task.book(entry("1", wasted=wasted)) == [LedgerLine("other", "x", Decimal(1), Decimal(expected))]
+    assert task.cost().total == Decimal(1)
+
+
+def test_a_booking_in_time_returns_nothing() -> None:
+    """What `drain` will give is not given twice."""
+    assert Ledger().book(entry("1")) == []
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["one entry each", "all in one entry"])
+def test_items_beyond_256_share_an_overflow_line(at_once: bool) -> None:
+    """Memory and metrics stay bounded, and no cent is lost."""
+    task = Ledger()
+    charges = [line(Decimal("0.01"), "model", f"m{number}") for number in range(300)]
+    if at_once:
+        task.book(Entry(charges=tuple(charges)))
+    else:
+        for charge in charges:
+            task.book(Entry(charges=(charge,)))
+    task.book(entry("5", "model", "m0"))
+    lines = task.drain()
+    assert len(lines) == 257
+    assert lines[0] == LedgerLine("model", "m0", Decimal("5.01"), FREE)
+    assert lines[-1] == LedgerLine("model", "(other)", Decimal("0.44"), FREE)
+    assert task.cost().total == task.cost().self == Decimal("8.00")
+
+
+def test_late_items_are_bounded_too() -> None:
+    """After the drain, an item beyond 256 is counted under the overflow line."""
+    task = Ledger()
+    task.book(Entry(charges=tuple(line(Decimal(1), "model", f"m{number}") for number in range(256))))
+    task.drain()
+    assert task.book(entry("1", "model", "new")) == [LedgerLine("model", "(other)", Decimal(1), FREE)]
+
+
+def test_overflow_lines_become_waste_with_their_step() -> None:
+    """Condemning finds the money under the overflow line it was booked on."""
+    task = Ledger()
+    for number in range(256):
+        task.book(entry("1", "model", f"m{number}"))
+    step = Ledger(task, is_task=False)
+    step.book(entry("1", "model", "late model"))
+    step.condemn()
+    assert task.drain()[-1] == LedgerLine("model", "(other)", Decimal(1), Decimal(1))
+
+
+def test_sixteen_threads_book_exactly() -> None:
+    """16 threads x 500 bookings, of a tenth of a cent each, to two steps of one task."""
+    task = Ledger()
+    steps = [Ledger(task, is_task=False) for _ in range(2)]
+    start = threading.Barrier(16)
+
+    def work(number: int) -> None:
+        start.wait()
+        for _ in range(500):
+            steps[number % 2].book(Entry(charges=(line(Decimal("0.001")),), calls=1, attempts=2))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert task.cost().total == task.cost().self == Decimal("8.000")
+    assert [step.cost().total for step in steps] == [Decimal("4.000"), Decimal("4.000")]
+    assert (task.calls, task.attempts, task.retries) == (8000, 16000, 8000)
