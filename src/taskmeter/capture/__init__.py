@@ -13,7 +13,7 @@ from taskmeter import pricing
 from taskmeter._config import Settings
 from taskmeter._guard import guarded
 from taskmeter.capture.anthropic import Anthropic
-from taskmeter.capture.driver import Driver
+from taskmeter.capture.driver import Driver, close_response
 from taskmeter.capture.hooks import Hook, Hooks
 from taskmeter.capture.openai import OpenAI
 from taskmeter.capture.provider import Client, Provider
@@ -52,7 +52,9 @@ class _Clients:
 def _hooks(provider: Provider) -> list[Hook]:
     driver = Driver(provider, _clients.enabled, lambda: _clients.stream_usage)
     base, streaming = f"{provider.package}._base_client", f"{provider.package}._streaming"
+    traced = [] if provider.traced_method is None else [provider.traced_method]
     return [
+        *(Hook(base, f"{kind}APIClient", name, driver.traced) for name in traced for kind in ("Sync", "Async")),
         Hook(base, "SyncAPIClient", "request", driver.request),
         Hook(base, "AsyncAPIClient", "request", driver.request_async),
         Hook(base, "SyncAPIClient", "_process_response", driver.process_response),
@@ -68,7 +70,13 @@ def _hooks(provider: Provider) -> list[Hook]:
 
 
 _clients = _Clients()
-_installed = Hooks([hook for provider in _PROVIDERS for hook in _hooks(provider)])
+_installed = Hooks(
+    [
+        *(hook for provider in _PROVIDERS for hook in _hooks(provider)),
+        # Of the HTTP client that the SDK at hand is built on; neither is imported by us.
+        *(Hook(http, "Response", name, close_response) for http in ("httpx", "httpx2") for name in ("close", "aclose")),
+    ]
+)
 _lock = threading.Lock()
 
 

@@ -12,6 +12,7 @@ from taskmeter.capture.reading import (
     estimated_tokens,
     field,
     has_count,
+    not_counts,
     request_bytes,
     split,
     text_field,
@@ -34,6 +35,7 @@ class Anthropic:
     """See `Provider`."""
 
     package = "anthropic"
+    traced_method: str | None = "_request"
 
     def operation(self, options: Options) -> str | None:
         """By path; counting tokens, batches and files are not calls."""
@@ -90,7 +92,10 @@ class _StreamReader:
     def complete(self) -> bool:
         return self._stopped and self._stated_output
 
-    def read(self, event: object) -> bool:
+    def hides(self, event: object) -> bool:
+        return False
+
+    def read(self, event: object) -> None:
         kind = text_field(event, "type")
         if kind == "content_block_delta":
             delta = field(event, "delta")
@@ -111,7 +116,6 @@ class _StreamReader:
             self._finish_reason = text_field(event, "delta", "stop_reason") or self._finish_reason
         elif kind == "message_stop":
             self._stopped = True
-        return False
 
     def reading(self, request: Mapping[str, object]) -> Reading:
         counts: dict[str, object] = {name: field(self._start, name) for name in (*_COUNTS, *_VARIANTS)}
@@ -141,10 +145,23 @@ _COUNTS = (
 )
 
 
+_COUNT_PATHS = (
+    ("output_tokens",),
+    ("cache_read_input_tokens",),
+    ("cache_creation_input_tokens",),
+    ("cache_creation", "ephemeral_1h_input_tokens"),
+    ("output_tokens_details", "thinking_tokens"),
+    ("server_tool_use", "web_search_requests"),
+)
+
+
 def _usage(usage: object) -> tuple[Usage | None, str]:
     """Counts as disjoint parts. Anthropic's `input_tokens` leaves out both cache counts."""
     if not has_count(usage, "input_tokens"):
         return None, ""
+    doubt = not_counts(usage, *_COUNT_PATHS)
+    if not has_count(usage, "output_tokens"):
+        doubt = doubt or "the response states no output count"
     written = count_field(usage, "cache_creation_input_tokens")
     written_1h = count_field(usage, "cache_creation", "ephemeral_1h_input_tokens")
     # Without a breakdown a write lives 5 minutes.
@@ -163,7 +180,7 @@ def _usage(usage: object) -> tuple[Usage | None, str]:
     searches = count_field(usage, "server_tool_use", "web_search_requests")
     return (
         Usage({part: count for part, count in tokens.items() if count}, {"web_search": searches} if searches else {}),
-        write_doubt or output_doubt,
+        doubt or write_doubt or output_doubt,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from opentelemetry import context as otel
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
@@ -18,13 +17,12 @@ from taskmeter.telemetry.attributes import Attributes
 class Attempts:
     """Counts retries, and pictures each failed attempt when its wait is over."""
 
-    __slots__ = ("_context", "_failed", "_identity", "_start_ns", "retries")
+    __slots__ = ("_failed", "_identity", "_start_ns", "retries")
 
     def __init__(self, start_ns: int, identity: Attributes) -> None:
         self._identity = identity
         self._start_ns = start_ns
         self._failed: tuple[int, int | None, str] | None = None
-        self._context: Context | None = None
         self.retries = 0
         """Attempts that will be or were repeated."""
 
@@ -32,17 +30,15 @@ class Attempts:
         """The running attempt failed, with `response` or `error`, and will be repeated."""
         self.retries += 1
         self._failed = (time.time_ns(), *_status_and_type(response, error))
-        # Inside the request: the SDK's own span for the call, if it opened one, is current here.
-        self._context = otel.get_current()
 
-    def waited(self) -> None:
-        """The wait is over, or was cut short; the next attempt starts now."""
+    def waited(self, context: Context) -> None:
+        """The wait is over, or was cut short; the next attempt starts now. `context` has the span of the call."""
         if self._failed is None:
             return
         failed_ns, status, error_type = self._failed
         now = time.time_ns()
         wait_seconds = max(now - failed_ns, 0) / 1e9
-        self._emit(Attempt(self.retries, self._start_ns, failed_ns, status, error_type, wait_seconds), self._context)
+        self._emit(Attempt(self.retries, self._start_ns, failed_ns, status, error_type, wait_seconds), context)
         self._failed = None
         self._start_ns = now
 
@@ -51,9 +47,9 @@ class Attempts:
         if self.retries:
             status, error_type = _status_and_type(error, error)
             attempt = Attempt(self.retries + 1, self._start_ns, time.time_ns(), status, error_type)
-            self._emit(attempt, self._context or context)
+            self._emit(attempt, context)
 
-    def _emit(self, attempt: Attempt, context: Context | None) -> None:
+    def _emit(self, attempt: Attempt, context: Context) -> None:
         attributes: Attributes = {names.SPAN_KIND: "attempt", **self._identity}
         if attempt.status_code is not None:
             attributes[names.HTTP_STATUS] = attempt.status_code

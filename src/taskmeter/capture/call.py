@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from decimal import Decimal
+from functools import partial
 from typing import Literal
 from weakref import finalize
 
@@ -16,17 +17,19 @@ from opentelemetry.trace import Span, SpanKind
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.account import Entry, stated_charge
+from taskmeter.capture import collected
 from taskmeter.capture.attempts import Attempts
 from taskmeter.capture.provider import Client, Options, Provider, request_body
 from taskmeter.capture.reading import Reading
 from taskmeter.pricing import PriceContext, as_estimate, price
-from taskmeter.records import NO_USAGE, Priced
+from taskmeter.records import NO_USAGE, Priced, Usage, total
 from taskmeter.telemetry import providers, spans
 from taskmeter.telemetry.attributes import Attributes, cost_attributes, identity_attributes, usage_attributes
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope, with_stamp
 
 _ONE = Decimal(1)
+_UNPRICED = Priced("unpriced", reason="taskmeter failed to price it")
 _CALL = otel.create_key("taskmeter-call")
 
 Ending = Literal["returned", "read", "closed", "dropped", "failed"]
@@ -63,6 +66,7 @@ class Call:
         self._reading: Reading | None = None
         self._priced: Priced | None = None
         self._on_span: Priced | None = None
+        self._wasted = False
         self._reader = provider.stream_reader(operation, asked=asked) if streams else None
         self._ended = threading.Lock()  # taken by whoever ends the call, and never released
         self._finalizer: finalize[..., object] | None = None
@@ -74,6 +78,9 @@ class Call:
             names.REQUEST_MODEL: self._model,
         }
         self._outer_span = trace.get_current_span()
+        self._skippable = bool(getattr(client, "middleware", None))
+        """Whether the application can answer in the provider's place, so that nothing is sent or billed."""
+        self._answers = self._repeats = 0
         self._native = provider.opens_span(client, options)
         """Whether the span is the SDK's own: never a second one for the same call."""
         self._span: Span = trace.INVALID_SPAN
@@ -86,6 +93,8 @@ class Call:
         self._attempts = Attempts(self._start_ns, self._identity)
         self.pending = False
         """Whether the body is still to be read when the method returns."""
+        self.reading = False
+        """Whether the SDK is reading the next event of the stream at this moment."""
 
     def _start_span(self) -> None:
         attributes: Attributes = {names.SPAN_KIND: "call", **self._shared, **self._identity}
@@ -101,29 +110,46 @@ class Call:
     def attempt_failed(self, response: object, error: BaseException | None) -> None:
         """An attempt failed and will be repeated after a wait."""
         self._attempts.failed(response, error)
+        self._answers = 0
         providers.instruments().retried(self._shared)
 
     def attempt_waited(self) -> None:
         """That wait is over."""
-        self._attempts.waited()
+        self._attempts.waited(self.context)
+
+    def traced(self) -> None:
+        """Inside the request, where the SDK's own span is current if it opened one; if not, we open ours."""
+        if not self._native or self._span is not trace.INVALID_SPAN:
+            return
+        current = trace.get_current_span()
+        if current is self._outer_span or not current.is_recording():
+            self._native = False
+            self._start_span()
+        else:
+            self._span = current
+            self.context = otel.get_current()
+            current.set_attributes({names.SPAN_KIND: "call", **self._identity})
 
     def answered(self) -> None:
-        """A response has come; inside the request, so that the SDK's own span is current if it opened one."""
-        if self._native:
-            self.context = otel.get_current()
-            self._span = trace.get_current_span()
-            if self._span is self._outer_span:  # a future SDK that does not trace as this one does
-                self._native = False
-                self._start_span()
-            else:
-                self._span.set_attributes({names.SPAN_KIND: "call", **self._identity})
+        """A response has come. More than one for an attempt if the application's middleware asks again."""
+        self.traced()  # for a version of the SDK without the method that is hooked for it
+        self._answers += 1
+        self._repeats += self._answers > 1
 
     def hold(self, response: object) -> None:
         """The body of `response` is still to be read: the call ends with that, at the latest when it is dropped."""
         self.pending = True
         if self._finalizer is not None:
             self._finalizer.detach()  # of an attempt before this one
-        self._finalizer = finalize(response, self.end, "dropped")
+        self._finalizer = finalize(response, collected.run, partial(self.end, "dropped"))
+
+    def closed(self, *, consumed: bool) -> None:
+        """The body was closed; `consumed` if somebody started to read it. By the SDK itself, that is not its end."""
+        if self.streams and not self.reading:
+            by_application = consumed and self._first_chunk_seconds is None
+            self.end("read" if by_application else "closed")
+        elif not self.streams and not consumed:
+            self.end("closed")
 
     # --- what the response says
 
@@ -132,25 +158,44 @@ class Call:
         """Whether the response is a stream of events."""
         return self._reader is not None
 
-    def observe(self, event: object) -> bool:
-        """Reads an event of the stream before the application gets it. Returns whether to hide it."""
+    def hides(self, event: object) -> bool:
+        """Whether an event is one that only our request for usage brought."""
+        return self._reader is not None and self._reader.hides(event)
+
+    def observe(self, event: object) -> None:
+        """Reads an event of the stream before the application gets it."""
         if self._reader is None:
-            return False
+            return
         if self._first_chunk_seconds is None:
             self._first_chunk_seconds = time.perf_counter() - self._start
-        hide = self._reader.read(event)
+        self._reader.read(event)
         if self._native and self._reader.complete and self._priced is None:
             # Now, as the SDK ends its own span before the stream is exhausted.
             self._settle(self._reader.reading(self._request))
-        return hide
 
-    def answer(self, body: object) -> None:
-        """Reads a whole response, parsed or as decoded JSON."""
+    def answer(self, body: object, *, wasted: bool = False) -> None:
+        """Reads a whole response, parsed or as decoded JSON; `wasted` if the application will not get it."""
+        if self._ended.locked():
+            return
+        if self._priced is not None:
+            self._set_aside()
+        self._wasted = wasted
         self._settle(self._provider.read(body))
+
+    def _set_aside(self) -> None:
+        """The application's middleware asked again: what the answer before cost is waste, and no part of the last's."""
+        priced, self._priced = self._priced, None
+        usage, self._reading = self._usage, None
+        if priced is None:
+            return
+        unpriced = priced.status == "unpriced"
+        book(self._scope, Entry(priced.charges, usage or NO_USAGE, unpriced_calls=int(unpriced), wasted=True))
+        self._emit_leaf(priced, wasted=True)
 
     def _settle(self, reading: Reading) -> None:
         """Prices what was read, and puts that on the span while it is open."""
         self._reading = reading
+        self._priced = _UNPRICED  # stays if the next line fails
         self._priced = self._price(reading)
         if self._span.is_recording():
             self._span.set_attributes(self._result_attributes())
@@ -172,6 +217,8 @@ class Call:
         attributes: Attributes = {}
         if self._priced is not None:
             attributes |= cost_attributes(self._priced)
+            if self._wasted:
+                attributes[names.CALL_WASTED] = True
         if self._native:
             # The SDK itself states the rest.
             return attributes
@@ -197,50 +244,65 @@ class Call:
             if self._finalizer is not None:
                 self._finalizer.detach()
             self._settle_at_end(how)
-            aborted = how in ("closed", "dropped") and not (self._reader is not None and self._reader.complete)
-            wasted = aborted or error is not None
+        with guarded("capture.end_attempt"):
             if error is not None and not self.pending:
                 self._attempts.gave_up(error, self.context)
-            self._end_span(error_type, wasted=wasted)
-            self._book(wasted=wasted)
+        with guarded("capture.end_span"):
+            self._wasted = error is not None or (how in ("closed", "dropped") and not self._whole)
+            self._end_span(error_type)
+        with guarded("capture.book"):
+            self._book()
+        with guarded("capture.count"):
             self._count(error_type)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether a stream that was not read to its end had brought all of the answer."""
+        finished = self._reading is not None and bool(self._reading.finish_reasons)
+        return finished or (self._reader is not None and self._reader.complete)
 
     def _settle_at_end(self, how: Ending) -> None:
         if self._priced is not None or (how == "failed" and not self.pending):
             return
-        if self._reader is not None and self._first_chunk_seconds is not None:
+        if how == "returned" and not self._answers and self._skippable:
+            self._priced = Priced("exact", reason="answered by the application's middleware")
+        elif self._reader is not None and self._first_chunk_seconds is not None:
             self._settle(self._reader.reading(self._request))
         else:
             self._settle(Reading(doubt="its body was not read through the SDK" if self.pending else ""))
 
-    def _end_span(self, error_type: str | None, *, wasted: bool) -> None:
+    def _end_span(self, error_type: str | None) -> None:
         attributes = self._result_attributes()
         if self._attempts.retries:
             attributes[names.RESEND_COUNT] = self._attempts.retries
         if self._first_chunk_seconds is not None:
             attributes[names.TIME_TO_FIRST_CHUNK] = round(self._first_chunk_seconds, 6)
-        if wasted and self._priced is not None:
-            attributes[names.CALL_WASTED] = True
         if not self._native:
             spans.end(self._span, attributes, error_type=error_type)
         elif self._span.is_recording():
             self._span.set_attributes(attributes)
         elif self._on_span is not None:
             self._priced = self._on_span  # what is on the wire is what is booked
-        elif self._priced is not None and self._priced.amount is not None:
-            # The SDK ended its span before anything could be put on it: the money gets a leaf of its own.
-            lump = stated_charge(self._priced.amount, "model", self._answering_model, _ONE, "call", estimated=True)
+        elif self._priced is not None:
+            self._emit_leaf(self._priced, wasted=self._wasted)
+
+    def _emit_leaf(self, priced: Priced, *, wasted: bool) -> None:
+        """Gives money a leaf span of its own: the SDK ended its span before anything could be put on it."""
+        if priced.charges:
+            estimated = any(charge.estimated for charge in priced.charges)
+            amount = total(charge.amount for charge in priced.charges)
+            lump = stated_charge(amount, "model", self._answering_model, _ONE, "call", estimated=estimated)
             spans.emit_charge(lump, self._scope, context=self.context, wasted=wasted)
 
-    def _book(self, *, wasted: bool) -> None:
+    def _book(self) -> None:
         priced = self._priced
         entry = Entry(
             charges=priced.charges if priced is not None else (),
-            usage=self._reading.usage or NO_USAGE if self._reading is not None else NO_USAGE,
+            usage=self._usage or NO_USAGE,
             calls=1,
-            attempts=1 + self._attempts.retries,
+            attempts=1 + self._attempts.retries + self._repeats,
             unpriced_calls=1 if priced is not None and priced.status == "unpriced" else 0,
-            wasted=wasted,
+            wasted=self._wasted,
         )
         book(self._scope, entry)
 
@@ -248,9 +310,12 @@ class Call:
         attributes = {**self._shared, names.RESPONSE_MODEL: self._answering_model}
         if error_type is not None:
             attributes[names.ERROR_TYPE] = error_type
-        usage = self._reading.usage if self._reading is not None else None
         seconds = time.perf_counter() - self._start
-        providers.instruments().call_ended(attributes, usage, seconds, self._first_chunk_seconds)
+        providers.instruments().call_ended(attributes, self._usage, seconds, self._first_chunk_seconds)
+
+    @property
+    def _usage(self) -> Usage | None:
+        return self._reading.usage if self._reading is not None else None
 
     @property
     def _answering_model(self) -> str:

@@ -91,6 +91,14 @@ class Driver:
 
     # --- its result
 
+    def traced(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
+        """Hook of the method, synchronous or not, that the SDK runs inside its own span if it opens one."""
+        call = current_call()
+        if call is not None:
+            with guarded("capture.traced"):
+                call.traced()
+        return wrapped(*args, **kwargs)
+
     def process_response(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `SyncAPIClient._process_response`."""
         call = current_call()
@@ -194,6 +202,15 @@ class Driver:
                 call.attempt_waited()
 
 
+def close_response(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) -> Any:
+    """Hook of an HTTP response's `close` and `aclose`, which the SDKs' helpers call without their stream's own."""
+    with guarded("capture.close"):
+        call = held_by(response)
+        if call is not None:
+            call.closed(consumed=response.is_stream_consumed)
+    return wrapped(*args, **kwargs)
+
+
 def _argument(args: Args, kwargs: Kwargs, position: int, name: str) -> Any:
     return args[position] if len(args) > position else kwargs.get(name)
 
@@ -213,8 +230,16 @@ def _read_answer(call: Call, result: Any, response: Any) -> None:
     elif not response.is_closed:
         if result is not None:
             hold(response, call)
-    elif response.is_success and "json" in response.headers.get("content-type", ""):
-        call.answer(response.json())
+    elif response.is_success:
+        call.answer(_json(response), wasted=result is None)
+
+
+def _json(response: Any) -> object:
+    """The body, decoded; `None` for one that is not JSON, and thus states no usage."""
+    try:
+        return response.json()
+    except ValueError:
+        return None
 
 
 def _is_raw(result: Any) -> bool:

@@ -15,6 +15,7 @@ from taskmeter.capture.reading import (
     field,
     has_count,
     items,
+    not_counts,
     request_bytes,
     split,
     text_field,
@@ -37,6 +38,7 @@ class OpenAI:
     """See `Provider`."""
 
     package = "openai"
+    traced_method: str | None = None
 
     def operation(self, options: Options) -> str | None:
         """By path: a new endpoint of the same shape needs no change here."""
@@ -110,25 +112,26 @@ class _StreamReader:
     def complete(self) -> bool:
         return self._final is not None
 
-    def read(self, event: object) -> bool:
+    def hides(self, event: object) -> bool:
+        return self._asked and field(event, "usage") is not None and not items(field(event, "choices"))
+
+    def read(self, event: object) -> None:
         kind = text_field(event, "type")
         if kind is not None and kind.startswith("response."):
-            return self._read_response_event(kind, event)
+            self._read_response_event(kind, event)
+            return
         self._model = text_field(event, "model") or self._model
         self._id = text_field(event, "id") or self._id
         self._tier = text_field(event, "service_tier") or self._tier
-        choices = items(field(event, "choices"))
-        for choice in choices:
+        for choice in items(field(event, "choices")):
             self._output_bytes += _delta_bytes(choice)
         self._finish_reasons += _finish_reasons(event)
         usage, doubt = _usage(field(event, "usage"), {})
-        if usage is None:
-            return False
-        # Some servers state a running usage on every chunk: the last one counts.
-        self._final = Reading(usage, self._model, self._id, self._finish_reasons, self._variants(), doubt)
-        return self._asked and not choices
+        if usage is not None:
+            # Some servers state a running usage on every chunk: the last one counts.
+            self._final = Reading(usage, self._model, self._id, self._finish_reasons, self._variants(), doubt)
 
-    def _read_response_event(self, kind: str, event: object) -> bool:
+    def _read_response_event(self, kind: str, event: object) -> None:
         response = field(event, "response")
         if response is not None:
             self._model = text_field(response, "model") or self._model
@@ -139,7 +142,6 @@ class _StreamReader:
                 self._final = final if final.usage is not None else None
         elif kind.endswith(".delta"):
             self._output_bytes += utf8_length(text_field(event, "delta"))
-        return False
 
     def reading(self, request: Mapping[str, object]) -> Reading:
         if self._final is not None:
@@ -161,6 +163,15 @@ class _StreamReader:
         return (("service_tier", self._tier),) if self._tier else ()
 
 
+_INPUT_DETAILS: dict[str, Part] = {
+    "cached_tokens": "cache_read",
+    "cache_write_tokens": "cache_write",
+    "audio_tokens": "input_audio",
+    "image_tokens": "input_image",
+}
+_OUTPUT_DETAILS: dict[str, Part] = {"reasoning_tokens": "reasoning", "audio_tokens": "output_audio"}
+
+
 def _usage(usage: object, fees: dict[str, int]) -> tuple[Usage | None, str]:
     """Counts as disjoint parts. OpenAI's totals include what their details state."""
     if has_count(usage, "prompt_tokens"):
@@ -170,25 +181,26 @@ def _usage(usage: object, fees: dict[str, int]) -> tuple[Usage | None, str]:
     else:
         return None, ""
     input_total, input_details, output_total, output_details = names
+    doubt = not_counts(
+        usage,
+        (output_total,),
+        *((input_details, name) for name in _INPUT_DETAILS),
+        *((output_details, name) for name in _OUTPUT_DETAILS),
+    )
+    unstated = count_field(usage, "total_tokens") - count_field(usage, input_total) - count_field(usage, output_total)
+    if unstated > 0 or not (has_count(usage, output_total) or has_count(usage, "total_tokens")):
+        doubt = doubt or "its counts do not add up to a total"
     input_tokens, input_doubt = split(
         count_field(usage, input_total),
         "input",
-        {
-            "cache_read": count_field(usage, input_details, "cached_tokens"),
-            "cache_write": count_field(usage, input_details, "cache_write_tokens"),
-            "input_audio": count_field(usage, input_details, "audio_tokens"),
-            "input_image": count_field(usage, input_details, "image_tokens"),
-        },
+        {part: count_field(usage, input_details, name) for name, part in _INPUT_DETAILS.items()},
     )
     output_tokens, output_doubt = split(
         count_field(usage, output_total),
         "output",
-        {
-            "reasoning": count_field(usage, output_details, "reasoning_tokens"),
-            "output_audio": count_field(usage, output_details, "audio_tokens"),
-        },
+        {part: count_field(usage, output_details, name) for name, part in _OUTPUT_DETAILS.items()},
     )
-    return Usage({**input_tokens, **output_tokens}, fees), input_doubt or output_doubt
+    return Usage({**input_tokens, **output_tokens}, fees), doubt or input_doubt or output_doubt
 
 
 def _fees(body: object) -> dict[str, int]:
@@ -196,10 +208,10 @@ def _fees(body: object) -> dict[str, int]:
     output = items(field(body, "output"))
     if not output and field(body, "tool_usage") is None:
         return {}
-    stated = field(body, "tool_usage", "web_search", "num_requests")
+    stated = ("tool_usage", "web_search", "num_requests")
     searches = (
-        stated
-        if isinstance(stated, int)
+        count_field(body, *stated)
+        if has_count(body, *stated)
         else sum(
             text_field(item, "type") == "web_search_call" and text_field(item, "action", "type") in (None, "search")
             for item in output

@@ -19,6 +19,9 @@ class Provider(Protocol):
     package: str
     """The importable name of the SDK."""
 
+    traced_method: str | None
+    """The method of its base client that it runs inside its own span, if it is one that traces."""
+
     def operation(self, options: Options) -> str | None:
         """`gen_ai.operation.name` of a request; `None` for one that is not a call (polling, listing)."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, TypeGuard, cast
 
 from taskmeter.records import Part, Usage
 
@@ -36,8 +36,12 @@ class StreamReader(Protocol):
         """Whether the provider's last word on usage has been read."""
         ...
 
-    def read(self, event: object) -> bool:
-        """Reads one event. Returns whether it is one that only our request for usage brought: to be hidden."""
+    def hides(self, event: object) -> bool:
+        """Whether an event is one that only our request for usage brought."""
+        ...
+
+    def read(self, event: object) -> None:
+        """Reads one event."""
         ...
 
     def reading(self, request: Mapping[str, object]) -> Reading:
@@ -64,15 +68,31 @@ def text_field(value: object, *path: str) -> str | None:
 
 
 def count_field(value: object, *path: str) -> int:
-    """The count at `path`; 0 for anything but a positive integer."""
+    """The count at `path`; 0 for anything else."""
     found = field(value, *path)
-    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
+    return found if _is_count(found) else 0
 
 
 def has_count(value: object, *path: str) -> bool:
     """Whether there is a count at `path`, 0 included."""
-    found = field(value, *path)
-    return isinstance(found, int) and not isinstance(found, bool) and found >= 0
+    return _is_count(field(value, *path))
+
+
+def not_counts(value: object, *paths: tuple[str, ...]) -> str:
+    """A doubt for the first of `paths` at which there is something else than a count; empty for none."""
+    for path in paths:
+        found = field(value, *path)
+        if found is not None and not _is_count(found):
+            return f"{'.'.join(path)} is {type(found).__name__} {str(found)[:20]}, no count"
+    return ""
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT
+
+
+_MAX_COUNT = 2**53
+"""No call has that many tokens, and OpenTelemetry's 64-bit integers and doubles hold it exactly."""
 
 
 def items(value: object) -> list[object]:
@@ -83,9 +103,10 @@ def items(value: object) -> list[object]:
 def split(total: int, rest: Part, parts: dict[Part, int]) -> tuple[dict[Part, int], str]:
     """`total` as disjoint `parts` and what is left as `rest`, zeros dropped; and a doubt if the parts exceed it."""
     left = total - sum(parts.values())
-    whole: dict[Part, int] = {rest: max(left, 0), **parts}
-    tokens = {part: count for part, count in whole.items() if count}
-    return tokens, "" if left >= 0 else f"the parts of {total} {rest} tokens add up to more"
+    whole = {part: count for part, count in parts.items() if count}
+    if left > 0:
+        whole[rest] = left
+    return whole, "" if left >= 0 else f"parts of {total} {rest} tokens add up to more"
 
 
 def utf8_length(text: str | None) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from taskmeter._guard import guarded
+from taskmeter.capture import collected
 from taskmeter.capture.call import Call
 
 _held: WeakKeyDictionary[Any, Call] = WeakKeyDictionary()
@@ -17,6 +19,7 @@ _lock = threading.Lock()
 
 def hold(response: Any, call: Call) -> None:
     """Remembers which call the body of `response` belongs to, for as long as the response lives."""
+    collected.watch()
     with _lock:
         _held[response] = call
     call.hold(response)
@@ -30,11 +33,14 @@ def held_by(response: Any) -> Call | None:
 def observed(events: Iterator[Any], call: Call) -> Generator[Any, None, None]:
     """The same events, in the same order and as lazily; ends `call` with them."""
     try:
+        call.reading = True
         for event in events:
             if not _hidden(call, event):
+                call.reading = False
                 yield event
+                call.reading = True
     except GeneratorExit:
-        call.end("closed")
+        collected.run(partial(call.end, "closed"))
         raise
     except BaseException as error:
         call.end("failed", error)
@@ -49,11 +55,14 @@ def observed(events: Iterator[Any], call: Call) -> Generator[Any, None, None]:
 async def observed_async(events: AsyncIterator[Any], call: Call) -> AsyncGenerator[Any, None]:
     """See `observed`."""
     try:
+        call.reading = True
         async for event in events:
             if not _hidden(call, event):
+                call.reading = False
                 yield event
+                call.reading = True
     except GeneratorExit:
-        call.end("closed")
+        collected.run(partial(call.end, "closed"))
         raise
     except BaseException as error:
         call.end("failed", error)
@@ -66,6 +75,8 @@ async def observed_async(events: AsyncIterator[Any], call: Call) -> AsyncGenerat
 
 
 def _hidden(call: Call, event: object) -> bool:
+    hidden = False
     with guarded("capture.event"):
-        return call.observe(event)
-    return False
+        hidden = call.hides(event)  # first: what only we asked for is hidden even if we fail to read it
+        call.observe(event)
+    return hidden
