@@ -89,9 +89,10 @@ def track_tool(
 def current_task() -> Task | None:
     """The innermost open task of the current context, or `None`."""
     run = current_run()
-    while run is not None and not isinstance(run, TaskRun):
+    # One that has ended stays in contexts that were copied while it was open: background work, other threads.
+    while run is not None and (run.closed or not isinstance(run, TaskRun)):
         run = run.parent
-    return None if run is None else run.handle
+    return run.handle if isinstance(run, TaskRun) else None
 
 
 def charge(

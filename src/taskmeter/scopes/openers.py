@@ -29,7 +29,8 @@ class Opener(ABC, Generic[Handle]):
 
     def __init__(self, name: str | None) -> None:
         self._name = name
-        self._open: list[Run] = []
+        # In the order of entry. A dict, as each of its operations is atomic: one opener serves many threads.
+        self._open: dict[Run, bool] = {}
 
     @abstractmethod
     def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> Run:
@@ -38,8 +39,12 @@ class Opener(ABC, Generic[Handle]):
     def __call__(self, func: Callable[P, R], /) -> Callable[P, R]:
         """Decorates `func`: each call is a run of its own."""
         target: object = func
+        if isinstance(target, staticmethod | classmethod):
+            word = type(target).__name__
+            msg = f"{self._word} decorates functions, not {target!r}; put @{word} above @{self._word}"
+            raise UsageError(msg)
         if not callable(target) or isinstance(target, type):
-            msg = f"{self._word} decorates functions, not {func!r}; decorate the method that does the work"
+            msg = f"{self._word} decorates functions, not {target!r}; decorate the method that does the work"
             raise UsageError(msg)
         name = self._name or getattr(func, "__name__", None) or type(func).__name__
         return wrap(func, lambda args, kwargs: self._run(name, args, kwargs))
@@ -50,7 +55,7 @@ class Opener(ABC, Generic[Handle]):
             raise UsageError(msg)
         run = self._run(self._name, None, {})
         run.__enter__()
-        self._open.append(run)
+        self._open[run] = True
         return cast("Handle", run.handle)
 
     def __exit__(
@@ -71,13 +76,14 @@ class Opener(ABC, Generic[Handle]):
     def _innermost(self) -> Run | None:
         """The run that an exit here ends: this opener's innermost in the current context, else its latest."""
         run = current_run()
-        while run is not None and (run.opener is not self or run not in self._open):
+        while run is not None:
+            if self._open.pop(run, False):
+                return run
             run = run.parent
-        if run is None and self._open:
-            run = self._open[-1]
-        if run is not None:
-            self._open.remove(run)
-        return run
+        try:
+            return self._open.popitem()[0]
+        except KeyError:
+            return None
 
 
 class TaskOpener(Opener[Task]):

@@ -13,6 +13,7 @@ from typing import Self
 
 from opentelemetry import context as otel
 from opentelemetry import trace
+from opentelemetry.context import Context
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
@@ -33,10 +34,17 @@ from taskmeter.telemetry.context import current_scope, with_scope
 _RUN = otel.create_key("taskmeter-run")
 
 
-def current_run() -> Run | None:
-    """The innermost open run of the current context."""
-    run = otel.get_value(_RUN)
+def current_run(context: Context | None = None) -> Run | None:
+    """The innermost run of `context`, by default of the current one; it may have ended elsewhere."""
+    run = otel.get_value(_RUN, context)
     return run if isinstance(run, Run) else None
+
+
+def _now() -> float | None:
+    """Seconds on a clock that only goes forward."""
+    with guarded("scopes.clock"):
+        return time.perf_counter()
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +78,23 @@ class Run(ABC):
         self.opener = opener
         self.closed = False
         self.parent = current_run()
-        self.started = time.perf_counter()
         self.span: trace.Span = trace.INVALID_SPAN
+        self._started = _now()
+        self._left = False
         self._previous = otel.get_current()
-        self.context = self._previous
+        self.context = otel.set_value(_RUN, self, self._previous)
+        """What the body of the scope runs in."""
 
-    def _open(self, name: str, attributes: Attributes, scope: Scope | None) -> None:
-        """Starts the span and makes the context that the body of the scope runs in."""
+    def _picture(self, name: str, attributes: Attributes) -> None:
+        """Starts the span. Without one, spans started inside stay children of the span outside."""
         self.span = spans.start(name, attributes)
-        context = otel.set_value(_RUN, self, self._previous)
-        if scope is not None:
-            context = with_scope(scope, context)
-        self.context = trace.set_span_in_context(self.span, context)
+        if self.span is not trace.INVALID_SPAN:
+            self.context = trace.set_span_in_context(self.span, self.context)
+
+    def _seconds(self) -> float | None:
+        """Since it was opened."""
+        now = _now()
+        return None if now is None or self._started is None else now - self._started
 
     def __enter__(self) -> Self:
         self._previous = otel.get_current()
@@ -91,12 +104,23 @@ class Run(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
-        current = current_run()
+        innermost = current_run()
+        while innermost is not None and innermost.closed and innermost is not self:
+            innermost = innermost.parent
         # Restoring by attaching works in any `contextvars.Context`; where the current context is not of this run
         # (an exit in another thread or task), it is not ours to replace.
-        if current is not None and current.is_within(self):
-            otel.attach(self._previous)
+        if innermost is self:
+            otel.attach(self._outside())
+        elif innermost is not None and innermost.is_within(self):
+            self._left = True  # a run opened inside is still open here: it restores what was outside of both
         self.close(error)
+
+    def _outside(self) -> Context:
+        """The context to go back to."""
+        context = self._previous
+        while (run := current_run(context)) is not None and run._left:  # noqa: SLF001 - a run as well
+            context = run._previous  # noqa: SLF001
+        return context
 
     def is_within(self, other: Run) -> bool:
         """Whether this run is `other` or was opened inside it."""
@@ -129,13 +153,14 @@ class TaskRun(Run):
     def __init__(self, opener: object, settings: TaskSettings) -> None:
         super().__init__(opener)
         outer = current_scope()
+        around = outer.task if outer is not None else None
         self.task = TaskIdentity(
             id=uuid.uuid4().hex,
             name=settings.name,
             key=settings.key,
-            customer=settings.customer,
+            customer=settings.customer or (around.customer if around is not None else None),
             labels=settings.labels,
-            parent_id=outer.task.id if outer is not None and outer.task is not None else None,
+            parent_id=around.id if around is not None else None,
         )
         self.scope = Scope(
             task=self.task,
@@ -143,8 +168,9 @@ class TaskRun(Run):
             parent=outer,
         )
         self._handle = Task(self.task, self.scope)
+        self.context = with_scope(self.scope, self.context)
         with guarded("scopes.open_task"):
-            self._open(f"invoke_workflow {settings.name}", self._start_attributes(), self.scope)
+            self._picture(f"invoke_workflow {settings.name}", self._start_attributes())
 
     @property
     def handle(self) -> Task:
@@ -179,8 +205,7 @@ class TaskRun(Run):
         with guarded("scopes.task_metrics"):
             instruments = providers.instruments()
             instruments.spent(lines, self.task.name)
-            seconds = time.perf_counter() - self.started
-            instruments.task_ended(self.task.name, outcome.status, known_cost(ledger), seconds)
+            instruments.task_ended(self.task.name, outcome.status, known_cost(ledger), self._seconds())
 
 
 def _outcome_attributes(outcome: Outcome) -> Attributes:
@@ -205,13 +230,14 @@ class StepRun(Run):
             step=name,
         )
         self._handle = Step(self.scope)
+        self.context = with_scope(self.scope, self.context)
         with guarded("scopes.open_step"):
             attributes: Attributes = {
                 names.SPAN_KIND: "step",
                 names.STEP_NAME: name,
                 **identity_attributes(self.scope.task),
             }
-            self._open(f"step {name}", attributes, self.scope)
+            self._picture(f"step {name}", attributes)
 
     @property
     def handle(self) -> Step:
@@ -247,7 +273,7 @@ class ToolUse(Run):
             if settings.call_id is not None:
                 attributes[names.TOOL_CALL_ID] = settings.call_id
             attributes |= identity_attributes(self._scope.task if self._scope is not None else None)
-            self._open(f"execute_tool {settings.name}", attributes, None)
+            self._picture(f"execute_tool {settings.name}", attributes)
 
     @property
     def handle(self) -> ToolRun:
@@ -262,4 +288,5 @@ class ToolUse(Run):
         book(self._scope, Entry(charges=charges, tool_runs=1))
         error_type = error_type_of(error)
         spans.end(self.span, charge_attributes(charges[0]) if charges else None, error_type=error_type)
-        providers.instruments().tool_ended(settings.name, time.perf_counter() - self.started, error_type)
+        if (seconds := self._seconds()) is not None:
+            providers.instruments().tool_ended(settings.name, seconds, error_type)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -26,11 +27,14 @@ Begin = Callable[[tuple[Any, ...], dict[str, Any]], Run]
 def wrap(func: Callable[P, R], begin: Begin) -> Callable[P, R]:
     """`func` with each call inside a run of its own; same kind of function, same metadata."""
     target: Callable[..., Any] = func
-    if inspect.isasyncgenfunction(target):
+    # What a callable object is, its class says; functions and `functools.partial` say it themselves.
+    kind: Any = type(target)
+    body = target if inspect.isroutine(target) or kind is functools.partial else kind.__call__
+    if inspect.isasyncgenfunction(body):
         wrapped: Callable[..., Any] = _wrap_async_generator(target, begin)
-    elif inspect.isgeneratorfunction(target):
+    elif inspect.isgeneratorfunction(body):
         wrapped = _wrap_generator(target, begin)
-    elif inspect.iscoroutinefunction(target):
+    elif inspect.iscoroutinefunction(body):
         wrapped = _wrap_coroutine(target, begin)
     else:
         wrapped = _wrap_function(target, begin)
@@ -57,21 +61,21 @@ def _wrap_generator(func: Callable[..., Generator[Any, Any, Any]], begin: Begin)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         run = begin(args, kwargs)
         steps = _Steps(run)
+        ending: GeneratorExit | None = None
         try:
             generator = func(*args, **kwargs)
-            item = steps.do(next, generator)
+            # What is to be done next, then the item it gave: popped, so that nothing is kept alive in here, and done
+            # outside of any handler, so that the body sees no exception that is not its own.
+            box: list[Any] = [functools.partial(next, generator)]
             while True:
+                box.append(steps.do(box.pop()))
                 try:
-                    sent = yield item
-                except GeneratorExit:
-                    steps.do(generator.close)
-                    raise
+                    box.append(functools.partial(generator.send, (yield box.pop())))
                 except BaseException as error:  # noqa: BLE001 - handed to the body, which may catch it
-                    item = steps.do(generator.throw, error)
-                else:
-                    item = steps.do(generator.send, sent)
+                    ending = GeneratorExit() if isinstance(error, GeneratorExit) else None
+                    box.append(functools.partial(generator.throw, error))
         except StopIteration as stop:
-            run.close(None)
+            run.close(ending)
             return stop.value
         except BaseException as error:
             run.close(error)
@@ -84,26 +88,35 @@ def _wrap_async_generator(func: Callable[..., AsyncGenerator[Any, Any]], begin: 
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         run = begin(args, kwargs)
         steps = _Steps(run)
+        ending: GeneratorExit | None = None
         try:
             generator = func(*args, **kwargs)
-            item = await steps.do_async(anext(generator))
+            box: list[Any] = [functools.partial(_first_step, generator)]
             while True:
+                box.append(await steps.do_async(box.pop()))
                 try:
-                    sent = yield item
-                except GeneratorExit:
-                    await steps.do_async(generator.aclose())
-                    raise
+                    box.append(functools.partial(generator.asend, (yield box.pop())))
                 except BaseException as error:  # noqa: BLE001 - handed to the body, which may catch it
-                    item = await steps.do_async(generator.athrow(error))
-                else:
-                    item = await steps.do_async(generator.asend(sent))
+                    ending = GeneratorExit() if isinstance(error, GeneratorExit) else None
+                    box.append(functools.partial(generator.athrow, error))
         except StopAsyncIteration:
-            run.close(None)
+            run.close(ending)
         except BaseException as error:
             run.close(error)
             raise
 
     return call
+
+
+def _first_step(generator: AsyncGenerator[T, Any]) -> Awaitable[T]:
+    """The first step, unknown to the event loop: at its end it would close the body at the same time as the generator
+    around it, which closes the body itself."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return anext(generator)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 class _Steps:
@@ -114,20 +127,20 @@ class _Steps:
     def __init__(self, run: Run) -> None:
         self._context = run.context
 
-    def do(self, step: Callable[..., T], *args: Any) -> T:
+    def do(self, step: Callable[[], T]) -> T:
         consumer = otel.get_current()
         otel.attach(self._context)
         try:
-            return step(*args)
+            return step()
         finally:
             self._context = otel.get_current()
             otel.attach(consumer)
 
-    async def do_async(self, step: Awaitable[T]) -> T:
+    async def do_async(self, step: Callable[[], Awaitable[T]]) -> T:
         consumer = otel.get_current()
         otel.attach(self._context)
         try:
-            return await step
+            return await step()
         finally:
             self._context = otel.get_current()
             otel.attach(consumer)

@@ -69,13 +69,14 @@ class Instruments:
                     attributes[names.TASK_NAME] = task_name
                 self._cost.add(float(amount), attributes)
 
-    def task_ended(self, name: str, outcome: OutcomeStatus, cost: Cost | None, seconds: float) -> None:
-        """Counts a task that ended. `cost` is `None` when nothing of it could be priced."""
+    def task_ended(self, name: str, outcome: OutcomeStatus, cost: Cost | None, seconds: float | None) -> None:
+        """Counts a task that ended. `cost` is `None` when nothing of it could be priced, `seconds` without a clock."""
         attributes: Attributes = {names.TASK_NAME: name, names.OUTCOME: outcome}
         self._tasks.add(1, attributes)
         if cost is not None:
             self._task_cost.record(float(cost.total), attributes)
-        self._task_duration.record(seconds, {names.WORKFLOW_NAME: name, names.OUTCOME: outcome})
+        if seconds is not None:
+            self._task_duration.record(seconds, {names.WORKFLOW_NAME: name, names.OUTCOME: outcome})
 
     def tool_ended(self, name: str, seconds: float, error_type: str | None) -> None:
         """Counts a tool run."""
