@@ -185,7 +185,7 @@ def test_interleaved_tasks_of_one_opener_end_their_own() -> None:
 @scopes
 @pytest.mark.parametrize("place", ["thread", "context"])
 def test_a_scope_may_end_elsewhere(track: Any, handle: type, span: str, place: str, spans: Any) -> None:
-    """Ended in another thread or `contextvars.Context` than it began in: no error, one span, the other place as it was."""
+    """Ended in another thread or `contextvars.Context` than it began in: no error, one span, no trace of it there."""
     stack = ExitStack()
     contextvars.copy_context().run(stack.enter_context, track("work"))
     assert current_task() is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import itertools
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
@@ -182,7 +183,7 @@ def test_recursion_nests_one_run_per_call(track: Any, spans: Any) -> None:
     assert factorial(3) == 6
     inner_first = spans.all()
     assert len(inner_first) == 4
-    for inner, outer in zip(inner_first, inner_first[1:], strict=False):
+    for inner, outer in itertools.pairwise(inner_first):
         assert inner.parent.span_id == outer.context.span_id
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import sys
@@ -284,10 +285,8 @@ def test_the_body_sees_no_exception_but_its_own() -> None:
 
     @track_task
     def body() -> Iterator[object]:
-        try:
+        with contextlib.suppress(KeyError):
             yield 1
-        except KeyError:
-            pass
         yield sys.exc_info()
         raise LookupError
 

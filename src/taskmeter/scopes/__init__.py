@@ -50,7 +50,7 @@ def track_task(
     for label, value in (labels or {}).items():
         text(label, "labels key")
         text(value, f"labels[{label!r}]")
-    if callable(name):
+    if name is not None and not isinstance(name, str):
         return TaskOpener(None, key, customer, labels)(name)
     return TaskOpener(_name(name), key, customer, labels)
 
@@ -61,7 +61,7 @@ def track_step(name: Callable[P, R], /) -> Callable[P, R]: ...
 def track_step(name: str | None = None, /) -> StepOpener: ...
 def track_step(name: Callable[P, R] | str | None = None, /) -> Callable[P, R] | StepOpener:
     """A named phase or branch of a task; `step.discard(reason)` makes what it cost waste. Used as `track_task` is."""
-    if callable(name):
+    if name is not None and not isinstance(name, str):
         return StepOpener(None)(name)
     return StepOpener(_name(name))
 
@@ -81,7 +81,7 @@ def track_tool(
     amount = None if cost is None else money(cost, "cost")
     if call_id is not None and not callable(call_id):
         text(call_id, "call_id")
-    if callable(name):
+    if name is not None and not isinstance(name, str):
         return ToolOpener(None, amount, call_id)(name)
     return ToolOpener(_name(name), amount, call_id)
 

@@ -38,13 +38,8 @@ class Opener(ABC, Generic[Handle]):
 
     def __call__(self, func: Callable[P, R], /) -> Callable[P, R]:
         """Decorates `func`: each call is a run of its own."""
-        target: object = func
-        if isinstance(target, staticmethod | classmethod):
-            word = type(target).__name__
-            msg = f"{self._word} decorates functions, not {target!r}; put @{word} above @{self._word}"
-            raise UsageError(msg)
-        if not callable(target) or isinstance(target, type):
-            msg = f"{self._word} decorates functions, not {target!r}; decorate the method that does the work"
+        if fix := _unfit(func):
+            msg = f"{self._word} decorates functions, not {func!r}; {fix}"
             raise UsageError(msg)
         name = self._name or getattr(func, "__name__", None) or type(func).__name__
         return wrap(func, lambda args, kwargs: self._run(name, args, kwargs))
@@ -124,6 +119,15 @@ class ToolOpener(Opener[ToolRun]):
 
     def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> Run:
         return ToolUse(self, ToolSettings(name, self._cost, _resolve(self._call_id, "call_id", args, kwargs)))
+
+
+def _unfit(target: object) -> str | None:
+    """For what cannot be decorated: what to do instead."""
+    if isinstance(target, staticmethod | classmethod):
+        return f"put @{type(target).__name__} above it"
+    if isinstance(target, type):
+        return "decorate the method that does the work"
+    return None if callable(target) else "pass a function, or a name"
 
 
 def _resolve(value: Text, argument: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> str | None:
