@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -30,6 +31,9 @@ GPT_USD = Decimal("0.000078")
 CLAUDE_USD = Decimal("0.00048")
 """The same."""
 MESSAGES: Any = [{"role": "user", "content": "Where is order 17?"}]
+
+
+_REQUEST_ID = re.compile("req_[0-9a-f]{32}")
 
 
 class Meter:
@@ -173,7 +177,7 @@ def outcome(program: Program, kit: Kit) -> Any:
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
     except BaseException as error:
-        return "raised", type(error), str(error)
+        return "raised", type(error), _REQUEST_ID.sub("req_", str(error))
     finally:
         kit.close()
     return "returned", plain(result)

@@ -1,0 +1,182 @@
+"""Hooks go on and come off without a trace, for all clients or for one, before or after the SDK is imported."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import textwrap
+from decimal import Decimal
+from typing import Any
+
+import openai
+import pytest
+
+import taskmeter
+from taskmeter import track_task
+from taskmeter.demo.stub import StubProvider
+from tests.capture import programs as p
+from tests.capture.harness import CLAUDE, MESSAGES, Kit, Meter
+
+CLASSES = [
+    *((f"{package}._base_client", owner) for package in ("openai", "anthropic") for owner in ("SyncAPIClient", "AsyncAPIClient", "BaseClient")),
+    *((f"{package}._streaming", owner) for package in ("openai", "anthropic") for owner in ("Stream", "AsyncStream")),
+    ("httpx2", "Response"),
+]  # fmt: skip
+
+
+def functions() -> dict[tuple[str, str, str], object]:
+    """Every attribute of every class that may be hooked, as its `__dict__` has it."""
+    found = {}
+    for module, owner in CLASSES:
+        for name, value in vars(getattr(importlib.import_module(module), owner)).items():
+            found[module, owner, name] = value
+    return found
+
+
+def test_uninstrument_restores_the_identical_functions() -> None:
+    """Not equal ones, not wrappers that do nothing: the very objects, also after repeated `instrument`."""
+    before = functions()
+    meter = Meter()
+    meter.instrument()
+    meter.instrument()
+    hooked = {key for key, value in functions().items() if before.get(key) is not value}
+    taskmeter.uninstrument()
+    after = functions()
+    meter.close()
+    assert {key[2] for key in hooked} == {
+        "request", "_request", "_process_response", "_process_response_data", "_sleep_for_retry", "__stream__", "close",
+        "aclose",
+    }  # fmt: skip
+    assert len(hooked) == 26
+    assert before.keys() == after.keys()
+    assert all(after[key] is value for key, value in before.items())
+
+
+def test_nothing_is_observed_after_uninstrument(meter: Meter) -> None:
+    """And `instrument` puts the hooks on again."""
+    with StubProvider() as stub, track_task("test") as task:
+        p.chat(Kit(stub.url))
+        taskmeter.uninstrument()
+        p.chat(Kit(stub.url))
+        meter.instrument()
+        p.chat(Kit(stub.url))
+    assert task.calls == 2
+    assert len(meter.model_spans()) == 2
+
+
+def test_stream_open_at_uninstrument_is_still_booked(meter: Meter) -> None:
+    """A call under way is not lost."""
+    with StubProvider() as stub, track_task("test") as task:
+        stream = Kit(stub.url).openai().chat.completions.create(**p.CHAT, stream=True)
+        taskmeter.uninstrument()
+        assert len(list(stream)) > 0
+    assert task.calls == 1
+
+
+def test_instrument_one_client_and_its_clones() -> None:
+    """No other client is observed, neither of the same SDK nor of the other."""
+    meter = Meter()
+    with StubProvider() as stub, track_task("test") as task:
+        kit = Kit(stub.url)
+        mine, other, claude = kit.openai(), kit.openai(), kit.anthropic()
+        meter.instrument(mine)
+        try:
+            mine.chat.completions.create(**p.CHAT)
+            mine.with_options(timeout=3).responses.create(**p.RESPONSE)
+            other.chat.completions.create(**p.CHAT)
+            claude.messages.create(**p.MESSAGE)
+            assert task.calls == 2
+            meter.instrument(claude)
+            claude.messages.create(**p.MESSAGE)
+            other.chat.completions.create(**p.CHAT)
+            assert task.calls == 3
+        finally:
+            meter.close()
+        kit.close()
+
+
+@pytest.mark.parametrize("value", [object(), openai, openai.OpenAI, "client", 0], ids=lambda value: type(value).__name__)
+def test_instrument_refuses_what_is_no_client(value: Any) -> None:
+    """The message shows what it was given and what to give; nothing is hooked."""
+    before = functions()
+    with pytest.raises(taskmeter.TaskmeterError, match="pass an OpenAI or Anthropic client, or nothing for all"):
+        taskmeter.instrument(value)
+    assert all(functions()[key] is function for key, function in before.items())
+
+
+def run(code: str, **environment: str) -> str:
+    """Runs `code` in a fresh interpreter where warnings are errors; returns what it printed."""
+    script = "from tests.capture.harness import *\n" if "Meter" in code else ""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**__import__("os").environ, "PYTHONPATH": ".", **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "taskmeter failed" not in done.stderr
+    return done.stdout.strip()
+
+
+def test_instrument_before_the_sdks_are_imported() -> None:
+    """Importing taskmeter imports neither SDK nor an HTTP client; those that come later are hooked."""
+    code = """
+        import sys
+        import taskmeter
+        taskmeter.instrument()
+        print(sorted({"openai", "anthropic", "httpx", "httpx2"} & set(sys.modules)))
+        from taskmeter.demo.stub import StubProvider
+        import openai, anthropic
+        with StubProvider() as stub, taskmeter.track_task("test") as task:
+            openai.OpenAI(base_url=f"{stub.url}/v1", api_key="x").responses.create(model="gpt-5-mini", input="a")
+            anthropic.Anthropic(base_url=stub.url, api_key="x").messages.create(
+                model="claude-sonnet-5", max_tokens=9, messages=[{"role": "user", "content": "a"}])
+        print(task.calls, task.unpriced_calls)
+    """
+    assert run(code) == "[]\n2 0"
+
+
+GLOBAL = """
+    from opentelemetry import trace
+    import taskmeter
+    meter = Meter()
+    trace.set_tracer_provider(meter.tracer_provider)
+    taskmeter.instrument()
+    from taskmeter.demo.stub import StubProvider, Error, Script
+    client = None
+    with StubProvider() as stub, track_task("test") as task:
+        client = anthropic.Anthropic(base_url=stub.url, api_key="x")
+        client.messages.create(model=CLAUDE, max_tokens=9, messages=MESSAGES)
+    [span] = meter.model_spans()
+    print(span.instrumentation_scope.name.partition(".")[0], attributes(span)["taskmeter.cost.status"])
+    print(task.cost.total == meter.leaf_sum())
+"""
+
+
+@pytest.mark.parametrize(("switch", "scope"), [("", "com"), ("true", "com"), ("false", "taskmeter")])
+def test_anthropic_switched_by_environment(switch: str, scope: str) -> None:
+    """With the global provider: the SDK's span by default, ours where the environment turned its tracing off."""
+    assert run(GLOBAL, ANTHROPIC_OPEN_TELEMETRY=switch) == f"{scope} exact\nTrue"
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_anthropic_without_a_global_provider_has_our_span(meter: Meter, status: int) -> None:
+    """The SDK traces by default, but to nowhere: the span is ours then, for calls that fail too."""
+    from taskmeter.demo.stub import Error, succeed
+
+    with StubProvider(succeed if status == 200 else lambda _: Error(400)) as stub, track_task("test") as task:
+        client = Kit(stub.url).anthropic(open_telemetry=None)
+        try:
+            client.messages.create(model=CLAUDE, max_tokens=9, messages=MESSAGES)
+        except Exception as error:  # noqa: BLE001
+            assert status == 400, error
+        client.close()
+    [span] = meter.model_spans()
+    assert span.instrumentation_scope is not None
+    assert span.instrumentation_scope.name == "taskmeter"
+    assert span.status.status_code.name == ("UNSET" if status == 200 else "ERROR")
+    assert task.cost.total == meter.leaf_sum()
+    assert (task.cost.total > Decimal(0)) is (status == 200)
