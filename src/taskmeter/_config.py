@@ -24,11 +24,10 @@ class Settings:
 class OtlpEnvironment:
     """What the standard `OTEL_*` variables say about export."""
 
-    traces: bool
-    """Whether they name an endpoint for traces."""
-    metrics: bool
-    """Whether they name an endpoint for metrics."""
-    protocol: str
+    traces: str | None
+    """The protocol for traces; `None` where no endpoint is named for them."""
+    metrics: str | None
+    """The protocol for metrics; `None` where no endpoint is named for them."""
 
 
 def spool_from_environment() -> Path:
@@ -38,17 +37,20 @@ def spool_from_environment() -> Path:
 
 def otlp_from_environment() -> OtlpEnvironment:
     """Reads `OTEL_EXPORTER_OTLP_*`, `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` and `OTEL_SDK_DISABLED`."""
+    return OtlpEnvironment(traces=_otlp_protocol("TRACES"), metrics=_otlp_protocol("METRICS"))
 
-    def names_endpoint(signal: str) -> bool:
-        if _env("OTEL_SDK_DISABLED").lower() == "true" or _env(f"OTEL_{signal}_EXPORTER").lower() == "none":
-            return False
-        return bool(_env("OTEL_EXPORTER_OTLP_ENDPOINT") or _env(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"))
 
-    return OtlpEnvironment(
-        traces=names_endpoint("TRACES"),
-        metrics=names_endpoint("METRICS"),
-        protocol=_env("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf",
-    )
+def _otlp_protocol(signal: str) -> str | None:
+    exporters = _env(f"OTEL_{signal}_EXPORTER").lower() or "otlp"
+    if _env("OTEL_SDK_DISABLED").lower() == "true" or "otlp" not in [name.strip() for name in exporters.split(",")]:
+        return None
+    if not _otlp_env("ENDPOINT", signal):
+        return None
+    return _otlp_env("PROTOCOL", signal) or "http/protobuf"
+
+
+def _otlp_env(setting: str, signal: str) -> str:
+    return _env(f"OTEL_EXPORTER_OTLP_{signal}_{setting}") or _env(f"OTEL_EXPORTER_OTLP_{setting}")
 
 
 def _env(name: str) -> str:

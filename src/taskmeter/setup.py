@@ -2,59 +2,122 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
+from weakref import WeakSet
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from taskmeter._config import OtlpEnvironment, Settings, otlp_from_environment, spool_from_environment
+from taskmeter._config import Settings, otlp_from_environment, spool_from_environment
+from taskmeter._guard import guarded
 from taskmeter.capture import instrument, uninstrument
 from taskmeter.errors import ConfigurationError, MissingDependencyError
 from taskmeter.spool.write import SpoolExporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
-SPOOL_QUEUE = 65_536
+SPOOL_QUEUE: Final = 65_536
 """Spans that may wait for the spool: a burst of this size is kept while the disk catches up."""
-SPOOL_DELAY_MILLIS = 200.0
+SPOOL_DELAY_MILLIS: Final = 200.0
 """How long a finished span waits for the spool at most."""
+EXIT_SECONDS: Final = 5.0
+"""How long the end of a program waits for an endpoint that does not answer. The spool is complete before that."""
 
 
 class Setup:
     """What `configure()` put in place."""
 
     def __init__(
-        self, settings: Settings, tracer_provider: TracerProvider, meter_provider: MeterProvider | None
+        self,
+        settings: Settings,
+        tracer_provider: TracerProvider,
+        meter_provider: MeterProvider | None,
+        *,
+        own: bool,
+        spool: _Queue | None,
+        otlp: _Queue | None,
+        receipts: _MetricReceipts | None,
     ) -> None:
         self.settings = settings
+        self.ended = False
+        """Whether `shutdown()` was called."""
         self._tracer_provider = tracer_provider
         self._meter_provider = meter_provider
+        self._own = own
+        self._spool: SpanProcessor | None = spool
+        self._queues = [queue for queue in (spool, otlp) if queue is not None]
+        self._receipts = receipts
+        self._missing = 0
+        atexit.register(self._exit)
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
-        """Writes and sends what is waiting. Returns whether all of it went out in time."""
-        millis = int(timeout_seconds * 1000)
-        flushed = self._tracer_provider.force_flush(millis)
-        if self._meter_provider is not None:
-            flushed = self._meter_provider.force_flush(millis) and flushed
-        return flushed
+        """Writes and sends what is waiting. Returns whether all that ended since the last flush went out, in time.
+
+        `False` also when the disk is full, or an endpoint refuses, cannot be reached or cannot keep up. What is late
+        is still on its way.
+        """
+        if self.ended:
+            return False
+        ended = [queue.ended for queue in self._queues]
+        flushed = _within(timeout_seconds, *self._flushes(int(timeout_seconds * 1000)))
+        before = self._missing
+        self._missing = sum(max(0, count - queue.exported) for count, queue in zip(ended, self._queues, strict=True))
+        accepted = self._receipts is None or self._receipts.accepted
+        return flushed and accepted and self._missing <= before
 
     def shutdown(self) -> None:
-        """Flushes, ends the exporters and takes the hooks off. Happens by itself at exit, but for the hooks."""
-        uninstrument()
-        self._tracer_provider.shutdown()
+        """Takes the hooks off, writes and sends what is waiting, and ends the exporters for good.
+
+        An application's own `TracerProvider` goes on, without the spool. What an endpoint has not taken within
+        `EXIT_SECONDS` is lost there, not in the spool. At the end of the program this happens by itself.
+        """
+        if not self.ended:
+            self.ended = True
+            atexit.unregister(self._exit)
+            uninstrument()
+            if self._spool is not None:
+                self._spool.shutdown()
+            self._end()
+
+    def _exit(self) -> None:
+        if self._spool is not None:
+            # The spool first: it is quick, and complete even if the program is killed while an endpoint is waited for.
+            self._spool.force_flush()
+        self._end()
+
+    def _flushes(self, millis: int) -> list[Callable[[], object]]:
+        flushes: list[Callable[[], object]] = [lambda: self._tracer_provider.force_flush(millis)]
         if self._meter_provider is not None:
-            self._meter_provider.shutdown()
+            meter_provider = self._meter_provider
+            flushes.append(lambda: meter_provider.force_flush(millis))
+        return flushes
+
+    def _end(self) -> None:
+        ends: list[Callable[[], object]] = []
+        if self._own:
+            ends.append(self._tracer_provider.shutdown)
+        if self._meter_provider is not None:
+            ends.append(self._meter_provider.shutdown)
+        _within(EXIT_SECONDS, *ends)
 
 
 _lock = threading.Lock()
 _setup: Setup | None = None
+_stamped: WeakSet[TracerProvider] = WeakSet()
 
 
 Spool = str | Path | bool | None
@@ -74,16 +137,25 @@ def configure(
     too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. For
     `stream_usage` see `instrument`.
 
-    An application that has set a `TracerProvider` of its own keeps it: the task processor and the spool are added to
-    it, and exporting elsewhere stays its own business. Calling again with the same settings has no effect.
-    Raises `ConfigurationError` for other settings than the first call's and for a protocol that cannot be served,
-    `MissingDependencyError` when an exporter's package is missing.
+    An application that has set a `TracerProvider` of its own keeps it, with its resource: the task processor and the
+    spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
+    Calling again with the same settings has no effect.
+    Raises `ConfigurationError` for other settings than the first call's, after `Setup.shutdown()`, and for a protocol
+    that cannot be served; `MissingDependencyError` when an exporter's package is missing.
     """
     global _setup  # noqa: PLW0603 - OpenTelemetry's global provider is one per process, and so is this
+    if service_name is not None and not service_name.strip():
+        msg = f"service_name={service_name!r} names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME"
+        raise ConfigurationError(msg)
     settings = Settings(service_name=service_name, spool=_spool_directory(spool), stream_usage=stream_usage)
     with _lock:
         if _setup is None:
-            _setup = _set_up(settings, otlp_from_environment())
+            _setup = _set_up(settings)
+        elif _setup.ended:
+            msg = (
+                "configure() was called after shutdown(); a process is set up once: shut down at its end, or not at all"
+            )
+            raise ConfigurationError(msg)
         elif _setup.settings != settings:
             msg = f"configure() was called before with {_setup.settings}, now with {settings}; call it once per process"
             raise ConfigurationError(msg)
@@ -101,44 +173,49 @@ def _spool_directory(spool: Spool) -> Path | None:
     return Path(spool)
 
 
-def _set_up(settings: Settings, environment: OtlpEnvironment) -> Setup:
-    trace_exporter = _otlp_exporter("trace", environment) if environment.traces else None
-    metric_exporter = _otlp_exporter("metric", environment) if environment.metrics else None
-    attributes = {} if settings.service_name is None else {"service.name": settings.service_name}
-    resource = Resource.create(attributes)
+def _set_up(settings: Settings) -> Setup:
+    existing, environment = trace.get_tracer_provider(), otlp_from_environment()
+    own = not isinstance(existing, TracerProvider)
+    own_meters = not isinstance(metrics.get_meter_provider(), MeterProvider)
+    # First whatever can be refused, so that a refusal leaves nothing behind.
+    span_exporter = _otlp_exporter("trace", environment.traces) if own and environment.traces else None
+    metric_exporter = _otlp_exporter("metric", environment.metrics) if own_meters and environment.metrics else None
 
-    existing = trace.get_tracer_provider()
-    if isinstance(existing, TracerProvider):
-        tracer_provider = existing
-    else:
-        tracer_provider = TracerProvider(resource=resource)
-        trace.set_tracer_provider(tracer_provider)
-        if trace_exporter is not None:
-            tracer_provider.add_span_processor(BatchSpanProcessor(cast("SpanExporter", trace_exporter)))
-    tracer_provider.add_span_processor(TaskSpanProcessor())
+    resource = Resource.create({} if settings.service_name is None else {"service.name": settings.service_name})
+    # `Setup` ends them at exit, in bounded time; the providers' own handlers take up to 30 s each.
+    tracer_provider = (
+        existing if isinstance(existing, TracerProvider) else TracerProvider(resource=resource, shutdown_on_exit=False)
+    )
+    _stamp(tracer_provider)
+    spool = otlp = receipts = meter_provider = None
     if settings.spool is not None:
-        tracer_provider.add_span_processor(
-            BatchSpanProcessor(
-                SpoolExporter(settings.spool), max_queue_size=SPOOL_QUEUE, schedule_delay_millis=SPOOL_DELAY_MILLIS
-            )
-        )
-
-    meter_provider: MeterProvider | None = None
-    if metric_exporter is not None and not isinstance(metrics.get_meter_provider(), MeterProvider):
-        reader = PeriodicExportingMetricReader(cast("MetricExporter", metric_exporter))
-        meter_provider = MeterProvider([reader], resource)
+        spool = _Queue(SpoolExporter(settings.spool), SPOOL_QUEUE, SPOOL_DELAY_MILLIS)
+        tracer_provider.add_span_processor(spool)
+    if span_exporter is not None:
+        otlp = _Queue(cast(SpanExporter, span_exporter))
+        tracer_provider.add_span_processor(otlp)
+    if own:
+        trace.set_tracer_provider(tracer_provider)
+    if metric_exporter is not None:
+        receipts = _MetricReceipts(cast(MetricExporter, metric_exporter))
+        meter_provider = MeterProvider([PeriodicExportingMetricReader(receipts)], resource, shutdown_on_exit=False)
         metrics.set_meter_provider(meter_provider)
-
     instrument(tracer_provider=tracer_provider, stream_usage=settings.stream_usage)
-    return Setup(settings, tracer_provider, meter_provider)
+    return Setup(settings, tracer_provider, meter_provider, own=own, spool=spool, otlp=otlp, receipts=receipts)
 
 
-def _otlp_exporter(signal: str, environment: OtlpEnvironment) -> object:
+def _stamp(provider: TracerProvider) -> None:
+    if provider not in _stamped:
+        _stamped.add(provider)
+        provider.add_span_processor(TaskSpanProcessor())
+
+
+def _otlp_exporter(signal: str, protocol: str) -> object:
     """OpenTelemetry's OTLP exporter over HTTP; it reads endpoint, headers and timeouts from the environment itself."""
-    if environment.protocol != "http/protobuf":
+    if protocol != "http/protobuf":
         msg = (
-            f"OTEL_EXPORTER_OTLP_PROTOCOL={environment.protocol!r} is not served; set it to 'http/protobuf' "
-            "(and the endpoint to the HTTP port, usually 4318)"
+            f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r} is not served; set it (or OTEL_EXPORTER_OTLP_"
+            f"{signal.upper()}S_PROTOCOL) to 'http/protobuf', and the endpoint to the HTTP port, usually 4318"
         )
         raise ConfigurationError(msg)
     try:
@@ -147,7 +224,94 @@ def _otlp_exporter(signal: str, environment: OtlpEnvironment) -> object:
         package, purpose = "opentelemetry-exporter-otlp-proto-http", "Exporting to OTEL_EXPORTER_OTLP_ENDPOINT"
         raise MissingDependencyError(package, "otlp", purpose) from error
     name = "OTLPSpanExporter" if signal == "trace" else "OTLPMetricExporter"
-    return cast("Callable[[], Any]", getattr(module, name))()
+    return cast(Callable[[], Any], getattr(module, name))()
+
+
+def _within(seconds: float, *actions: Callable[[], object]) -> bool:
+    """Runs `actions` side by side and returns whether all were done in time, none saying `False`.
+
+    Those that are late are left behind in threads that do not keep the program alive: the timeouts that
+    OpenTelemetry's own flush and shutdown take do not bind its exporters.
+    """
+    done: list[bool] = []
+
+    def run(action: Callable[[], object]) -> None:
+        with guarded("setup.deliver"):
+            done.append(action() is not False)
+
+    threads = [
+        threading.Thread(target=run, args=(action,), name="taskmeter-deliver", daemon=True) for action in actions
+    ]
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return len(done) == len(actions) and all(done)
+
+
+class _Queue(BatchSpanProcessor):
+    """A batch processor that knows how much of what ended was exported: the SDK's own `force_flush` always says yes."""
+
+    def __init__(
+        self, exporter: SpanExporter, max_queue_size: int | None = None, schedule_delay_millis: float | None = None
+    ) -> None:
+        self.ended = 0
+        self._count = threading.Lock()
+        self._receipts = _SpanReceipts(exporter)
+        super().__init__(self._receipts, max_queue_size, schedule_delay_millis)
+
+    @property
+    def exported(self) -> int:
+        """Spans that the exporter took."""
+        return self._receipts.accepted
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Called by OpenTelemetry for each span that ends."""
+        if span.context and span.context.trace_flags.sampled:
+            with self._count:
+                self.ended += 1
+        super().on_end(span)
+
+
+class _SpanReceipts(SpanExporter):
+    """Counts the spans that an exporter took."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self.accepted = 0
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        if result is SpanExportResult.SUCCESS:
+            self.accepted += len(spans)  # the processor exports one batch at a time
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+class _MetricReceipts(MetricExporter):
+    """Knows whether the last export, which has the totals of all before it, was taken."""
+
+    def __init__(self, exporter: MetricExporter) -> None:
+        super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)  # noqa: SLF001 - as readers do
+        self.accepted = True
+        self._exporter: Any = exporter
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        result: MetricExportResult = self._exporter.export(metrics_data, timeout_millis, **kwargs)
+        self.accepted = result is MetricExportResult.SUCCESS
+        return result
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        self._exporter.shutdown(timeout_millis, **kwargs)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return bool(self._exporter.force_flush(timeout_millis))
 
 
 class TaskmeterInstrumentor:
@@ -158,7 +322,7 @@ class TaskmeterInstrumentor:
         del options
         provider = trace.get_tracer_provider()
         if isinstance(provider, TracerProvider):
-            provider.add_span_processor(TaskSpanProcessor())
+            _stamp(provider)
         instrument()
 
     def uninstrument(self, **options: object) -> None:
