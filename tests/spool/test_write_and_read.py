@@ -246,7 +246,7 @@ def test_a_forked_child_writes_a_file_of_its_own(tmp_path: Path) -> None:
     """Also when the fork came while another thread held the exporter's lock. In an interpreter of its own, as
     fork hooks of what other tests imported are none of our business."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, str(tmp_path)]
-    pids = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.split()  # noqa: S603
+    pids = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.split()
     lines = {path.stem.rsplit("-", 1)[1]: path.read_bytes().count(b"\n") for path in tmp_path.iterdir()}
     assert lines == {pids[0]: 2, pids[1]: 1}
     assert sorted(record.span_id[-1] for record in SpoolReading(tmp_path)) == ["1", "2", "3"]

@@ -1,0 +1,5 @@
+"""`python -m taskmeter`: the command line."""
+
+from taskmeter.cli import main
+
+main()

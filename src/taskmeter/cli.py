@@ -1,0 +1,131 @@
+"""The command line: parse, report, print. `taskmeter report`, `taskmeter show TASK`, `taskmeter demo`."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from taskmeter import _config
+from taskmeter._version import __version__
+from taskmeter.errors import ConfigurationError, MissingDependencyError, TaskmeterError, UsageError
+from taskmeter.reports import render
+from taskmeter.reports.relations import Relations, relate
+from taskmeter.reports.task_tree import TaskTree, task_tree
+from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from taskmeter.spool.read import SpoolReading
+
+if TYPE_CHECKING:
+    import click
+
+OutputFormat: TypeAlias = Literal["table", "json", "csv"]
+
+_WIDTH = 100
+"""Columns at least: a table squeezed into fewer would cut its numbers."""
+_MISUSE, _NO_DATA = 2, 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits: 0 done, 1 the data or a package is missing, 2 misuse."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name, or the lines of the tree, in a terminal that is not UTF-8
+    try:
+        for package in ("click", "rich"):
+            if find_spec(package) is None:
+                raise MissingDependencyError(package, "report", "The taskmeter command")
+        command_line().main(arguments, prog_name="taskmeter")
+    except TaskmeterError as error:
+        print(f"taskmeter: {error}", file=sys.stderr)
+        sys.exit(_MISUSE if isinstance(error, UsageError | ConfigurationError) else _NO_DATA)
+
+
+def command_line() -> click.Group:
+    """The commands, for `main` and for whoever documents them."""
+    import click
+
+    directory = click.Path(file_okay=False, path_type=Path)
+    spool = click.option(
+        "--spool",
+        type=directory,
+        default=_config.spool_from_environment,
+        show_default="TASKMETER_SPOOL, else .taskmeter",
+        help="Directory with the record of the tasks.",
+    )
+    demo_spool = click.option(
+        "--spool", type=directory, show_default="a new temporary directory", help="Directory to record the tasks in."
+    )
+    output = click.option(
+        "--format",
+        "output",
+        type=click.Choice(["table", "json", "csv"]),
+        default="table",
+        show_default=True,
+        help="json and csv carry every digit of every amount.",
+    )
+
+    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.version_option(__version__)
+    def taskmeter() -> None:
+        """What each completed LLM-agent task cost, and where the money went."""
+
+    taskmeter.command("report")(spool(output(report)))
+    taskmeter.command("show")(click.argument("task")(spool(output(show))))
+    taskmeter.command("demo")(demo_spool(demo))
+    return taskmeter
+
+
+def report(spool: Path, output: OutputFormat) -> None:
+    """What tasks cost, by name: in all, per success, median and 95th percentile, and how much was wasted."""
+    _print(unit_cost(_read(spool)), output)
+
+
+def show(task: str, spool: Path, output: OutputFormat) -> None:
+    """Where the money of one TASK went: its steps, calls, failed attempts, tools and nested tasks.
+
+    TASK is its id, the beginning of its id, or its business key.
+    """
+    _print(task_tree(_read(spool), task), output)
+
+
+def demo(spool: Path | None) -> None:
+    """Run sample agents against a local stub of the providers, and report what they cost. Needs no key."""
+    import click
+
+    from taskmeter.demo import SHOWCASE_KEY, run
+
+    directory = spool or Path(tempfile.mkdtemp(prefix="taskmeter-demo-"))
+    click.echo("Running sample agents against a local stub of OpenAI and Anthropic ...", err=True)
+    run(directory)
+    relations = _read(directory)
+    click.echo(f"\n$ taskmeter report --spool {directory}\n")
+    _print(unit_cost(relations), "table")
+    click.echo(f"\n$ taskmeter show {SHOWCASE_KEY} --spool {directory}\n")
+    _print(task_tree(relations, SHOWCASE_KEY), "table")
+
+
+def _read(spool: Path) -> Relations:
+    reading = SpoolReading(spool)
+    relations = relate(reading)
+    for problem in reading.problems():
+        print(f"taskmeter: {spool}: {problem}", file=sys.stderr)
+    return relations
+
+
+def _print(result: UnitCostReport | TaskTree, output: OutputFormat) -> None:
+    import click
+    from rich.console import Console
+
+    if output == "json":
+        click.echo(render.as_json(result), nl=False)
+    elif output == "csv":
+        click.echo(render.as_csv(result), nl=False)
+        for note in result.notes:
+            click.echo(f"taskmeter: {note}", err=True)
+    else:
+        console = Console(highlight=False, markup=False, emoji=False)
+        console.width = max(console.width, _WIDTH) if console.is_terminal else _WIDTH
+        console.print(render.as_table(result))

@@ -1,0 +1,377 @@
+"""Span records -> relations: tasks, steps, leaves (calls, tool runs, charges: what carries money), failed attempts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, NamedTuple
+
+from taskmeter import _semconv as names
+from taskmeter.errors import UsageError
+from taskmeter.records import ZERO, add
+from taskmeter.spool.read import SpanRecord
+
+LeafKind = Literal["call", "tool", "charge"]
+Status = Literal["exact", "estimated", "partial", "unpriced", "provisioned", ""]
+"""How sure a cost is; empty where there is nothing to pay: a tool run without a price, an attempt."""
+
+_STATUSES: tuple[Status, ...] = ("exact", "estimated", "partial", "unpriced", "provisioned")
+_OUTCOMES = ("succeeded", "failed", "abandoned", "pending")
+_CURRENCY = re.compile("[A-Z]{3}")
+_LARGEST_AMOUNT = Decimal("1e15")
+_MOST_DECIMALS = 40
+
+
+class Ref(NamedTuple):
+    """What identifies a span."""
+
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Token counts of a call or a roll-up."""
+
+    input: int
+    """Cached included."""
+    cached: int
+    output: int
+    """Reasoning included."""
+    reasoning: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What every relation has."""
+
+    ref: Ref
+    task_id: str | None
+    name: str
+    start_ns: int
+    end_ns: int
+    error: str | None
+    """Type of the error it ended with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rollup(Row):
+    cost: Decimal | None
+    """Nested tasks included; `None` when nothing in it could be priced."""
+    wasted: Decimal
+    estimated: Decimal
+    tokens: Tokens
+    calls: int
+    retries: int
+    unpriced_calls: int
+
+    @property
+    def status(self) -> Status:
+        """The least sure of what is in it."""
+        if self.unpriced_calls:
+            return "unpriced" if self.cost is None else "partial"
+        if self.cost is None:
+            return ""
+        return "estimated" if self.estimated else "exact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(_Rollup):
+    """A task that has ended."""
+
+    id: str
+    key: str | None
+    customer: str | None
+    parent_id: str | None
+    outcome: str
+    reason: str | None
+    own: Decimal
+    """Its cost without nested tasks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(_Rollup):
+    """A step that has ended."""
+
+    discarded: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf(Row):
+    """A call, tool run or charge: what carries money of its own."""
+
+    kind: LeafKind
+    cost: Decimal | None
+    status: Status
+    reason: str | None
+    """Why the status is not exact."""
+    wasted: bool
+    """Whether its result was thrown away at once."""
+    tokens: Tokens | None
+    retries: int
+    task_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt(Row):
+    """A failed HTTP request of a call."""
+
+    http_status: int | None
+    wait_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """All that a spool says about tasks."""
+
+    tasks: Mapping[str, Task]
+    """By task id."""
+    rows: Mapping[Ref, Task | Step | Leaf | Attempt]
+    parents: Mapping[Ref, Ref]
+    """For each row inside another: the nearest around it. Spans of other libraries in between are passed over."""
+    currency: str
+    unreadable_costs: int
+    """Spans whose amount is no sensible number; it is taken as unknown."""
+
+    @property
+    def leaves(self) -> Iterator[Leaf]:
+        """Calls, tool runs and charges."""
+        return (row for row in self.rows.values() if isinstance(row, Leaf))
+
+    def ancestors(self, task: Task) -> Iterator[Task]:
+        """The recorded tasks around `task`, innermost first."""
+        seen = {task.id}
+        parent_id = task.parent_id
+        while parent_id is not None and parent_id not in seen and (parent := self.tasks.get(parent_id)):
+            yield parent
+            seen.add(parent.id)
+            parent_id = parent.parent_id
+
+    def is_wasted(self, leaf: Leaf) -> bool:
+        """Whether its result was thrown away, at once or with a step around it."""
+        if leaf.wasted:
+            return True
+        ref = self.parents.get(leaf.ref)
+        while ref is not None and isinstance(row := self.rows[ref], Step):
+            if row.discarded:
+                return True
+            ref = self.parents.get(ref)
+        return False
+
+    def missing(self) -> dict[str, Decimal]:
+        """By task id, where they differ: the task's total less what the recorded leaves in it add up to."""
+        found = dict.fromkeys(self.tasks, ZERO)
+        for leaf in self.leaves:
+            task = self.tasks.get(leaf.task_id or "")
+            if task is not None and leaf.cost is not None:
+                for owner in (task, *self.ancestors(task)):
+                    found[owner.id] = add(found[owner.id], leaf.cost)
+        gaps = {task.id: add(task.cost or ZERO, found[task.id].copy_negate()) for task in self.tasks.values()}
+        return {task_id: gap for task_id, gap in gaps.items() if gap}
+
+
+def relate(spans: Iterable[SpanRecord]) -> Relations:
+    """Builds the relations. Raises `UsageError` when the amounts are in several currencies: they cannot be added."""
+    builder = _Builder()
+    for span in spans:
+        builder.take(span)
+    return builder.relations()
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.tasks: dict[str, Task] = {}
+        self.rows: dict[Ref, Task | Step | Leaf | Attempt] = {}
+        self.around: dict[Ref, str] = {}
+        self.currencies: set[str] = set()
+        self.unreadable_costs = 0
+
+    def take(self, span: SpanRecord) -> None:
+        ref = Ref(span.trace_id, span.span_id)
+        if span.parent_span_id is not None:
+            self.around[ref] = span.parent_span_id
+        row = self._row(span, ref)
+        if row is None:
+            return
+        self.rows[ref] = row
+        if isinstance(row, Task):
+            self.tasks[row.id] = row
+        for name in (names.COST_CURRENCY, names.CALL_COST_CURRENCY):
+            currency = _text(span, name)
+            if currency is not None and _CURRENCY.fullmatch(currency):
+                self.currencies.add(currency)
+
+    def relations(self) -> Relations:
+        if len(self.currencies) > 1:
+            message = (
+                f"The spool holds amounts in several currencies ({', '.join(sorted(self.currencies))}), "
+                "which cannot be added. Report on a directory with spans of one currency"
+            )
+            raise UsageError(message)
+        parents = {ref: parent for ref, row in self.rows.items() if (parent := self._parent(row)) is not None}
+        _cut_cycles(parents)
+        return Relations(self.tasks, self.rows, parents, next(iter(self.currencies), "USD"), self.unreadable_costs)
+
+    def _parent(self, row: Task | Step | Leaf | Attempt) -> Ref | None:
+        """The nearest row around it that is in the same task; else, where spans between are missing, that task."""
+        task_id = row.parent_id if isinstance(row, Task) else row.task_id
+        seen: set[str] = set()
+        span_id = self.around.get(row.ref)
+        while span_id is not None and span_id not in seen:
+            seen.add(span_id)
+            ref = Ref(row.ref.trace_id, span_id)
+            if (known := self.rows.get(ref)) is not None:
+                if known.task_id == task_id or isinstance(row, Attempt):
+                    return ref
+                break
+            span_id = self.around.get(ref)
+        task = self.tasks.get(task_id or "")
+        return task.ref if task is not None and task is not row else None
+
+    def _row(self, span: SpanRecord, ref: Ref) -> Task | Step | Leaf | Attempt | None:
+        common: dict[str, Any] = {
+            "ref": ref,
+            "task_id": _text(span, names.TASK_ID),
+            "start_ns": span.start_ns,
+            "end_ns": span.end_ns,
+            "error": _text(span, names.ERROR_TYPE),
+        }
+        match _text(span, names.SPAN_KIND):
+            case "task" if common["task_id"]:
+                return self._task(span, common)
+            case "step":
+                return Step(
+                    **common,
+                    **self._rollup(span),
+                    name=_text(span, names.STEP_NAME) or span.name,
+                    discarded=span.attributes.get(names.STEP_DISCARDED) is True,
+                    reason=_text(span, names.STEP_DISCARD_REASON),
+                )
+            case "call" | "tool" | "charge" as kind:
+                return self._leaf(span, kind, common)
+            case "attempt":
+                return Attempt(
+                    **common,
+                    name=span.name,
+                    http_status=_count(span, names.HTTP_STATUS) or None,
+                    wait_seconds=_number(span, names.ATTEMPT_WAIT),
+                )
+            case _:
+                return None
+
+    def _task(self, span: SpanRecord, common: dict[str, Any]) -> Task:
+        outcome = _text(span, names.OUTCOME)
+        return Task(
+            **common,
+            **self._rollup(span),
+            id=common["task_id"],
+            name=_text(span, names.TASK_NAME) or span.name,
+            key=_text(span, names.TASK_KEY),
+            customer=_text(span, names.CUSTOMER),
+            parent_id=_text(span, names.PARENT_TASK_ID),
+            outcome=outcome if outcome in _OUTCOMES else "pending",
+            reason=_text(span, names.OUTCOME_REASON),
+            own=self._money(span, names.COST_SELF_EXACT) or ZERO,
+        )
+
+    def _leaf(self, span: SpanRecord, kind: LeafKind, common: dict[str, Any]) -> Leaf:
+        cost = self._money(span, names.COST_EXACT)
+        said = _text(span, names.COST_STATUS)
+        status: Status = next((known for known in _STATUSES if known == said), "" if cost is None else "exact")
+        return Leaf(
+            **common,
+            kind=kind,
+            name=_leaf_name(span, kind),
+            cost=cost,
+            status=status,
+            reason=_text(span, names.COST_REASON),
+            wasted=span.attributes.get(names.CALL_WASTED) is True,
+            tokens=_call_tokens(span) if kind == "call" else None,
+            retries=_count(span, names.RESEND_COUNT),
+            task_name=_text(span, names.TASK_NAME),
+        )
+
+    def _rollup(self, span: SpanRecord) -> dict[str, Any]:
+        estimated = _number(span, names.COST_ESTIMATED)
+        return {
+            "cost": self._money(span, names.COST_EXACT),
+            "wasted": self._money(span, names.COST_WASTED_EXACT) or ZERO,
+            "estimated": Decimal(repr(estimated)) if estimated else ZERO,
+            "tokens": Tokens(
+                input=_count(span, names.USAGE_INPUT),
+                cached=_count(span, names.USAGE_CACHE_READ),
+                output=_count(span, names.USAGE_OUTPUT),
+                reasoning=_count(span, names.USAGE_REASONING),
+            ),
+            "calls": _count(span, names.CALLS),
+            "retries": _count(span, names.RETRIES),
+            "unpriced_calls": _count(span, names.UNPRICED_CALLS),
+        }
+
+    def _money(self, span: SpanRecord, name: str) -> Decimal | None:
+        text = span.attributes.get(name)
+        if text is None:
+            return None
+        try:
+            amount = Decimal(text)
+        except (InvalidOperation, TypeError, ValueError):
+            amount = Decimal("NaN")
+        exponent = amount.as_tuple().exponent
+        if isinstance(exponent, int) and exponent >= -_MOST_DECIMALS and abs(amount) < _LARGEST_AMOUNT:
+            return amount
+        self.unreadable_costs += 1
+        return None
+
+
+def _cut_cycles(parents: dict[Ref, Ref]) -> None:
+    """No honest writer makes a cycle, but whoever walks down from a task must not meet one."""
+    sound: set[Ref] = set()
+    for start in list(parents):
+        path: dict[Ref, None] = {}
+        ref: Ref | None = start
+        while ref is not None and ref not in sound:
+            path[ref] = None
+            above = parents.get(ref)
+            if above in path:
+                del parents[ref]
+                break
+            ref = above
+        sound.update(path)
+
+
+def _leaf_name(span: SpanRecord, kind: LeafKind) -> str:
+    if kind == "call":
+        model = _text(span, names.RESPONSE_MODEL) or _text(span, names.REQUEST_MODEL)
+        operation = _text(span, names.OPERATION)
+        return f"{operation} {model}" if operation and model else span.name
+    return _text(span, names.TOOL_NAME if kind == "tool" else names.CHARGE_ITEM) or span.name
+
+
+def _call_tokens(span: SpanRecord) -> Tokens | None:
+    """`None` for a call that told no usage."""
+    if names.INPUT_TOKENS not in span.attributes and names.OUTPUT_TOKENS not in span.attributes:
+        return None
+    return Tokens(
+        input=_count(span, names.INPUT_TOKENS),
+        cached=_count(span, names.CACHE_READ_TOKENS),
+        output=_count(span, names.OUTPUT_TOKENS),
+        reasoning=_count(span, names.REASONING_TOKENS),
+    )
+
+
+def _text(span: SpanRecord, name: str) -> str | None:
+    value = span.attributes.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _count(span: SpanRecord, name: str) -> int:
+    value = span.attributes.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _number(span: SpanRecord, name: str) -> float | None:
+    value = span.attributes.get(name)
+    return float(value) if isinstance(value, int | float) and abs(value) < float(_LARGEST_AMOUNT) else None

@@ -1,0 +1,235 @@
+"""Result objects -> text: a table for people (needs rich), JSON and CSV with every digit for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from taskmeter.reports.task_tree import TaskTree, TreeNode
+from taskmeter.reports.text import cell, duration, exact, money, plain, share
+from taskmeter.reports.unit_cost import UnitCost, UnitCostReport
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+_TREE_WIDTH = 36
+"""Columns up to which the lines of a tree are never folded; beyond, the notes are, so that these need not."""
+_NARROW_NOTES = 18
+_OUTCOME_STYLES = {"succeeded": "green", "failed": "red", "abandoned": "yellow", "pending": "cyan"}
+_KIND_STYLES = {"task": "bold", "step": "", "call": "cyan", "tool": "magenta", "charge": "magenta", "attempt": "red"}
+
+
+def as_json(result: UnitCostReport | TaskTree) -> str:
+    """The whole result, ASCII, amounts as decimal strings, what is not known as null."""
+    return json.dumps(asdict(result), indent=2, default=_json_value) + "\n"
+
+
+def as_csv(result: UnitCostReport | TaskTree) -> str:
+    """One line per row (the total is the last) or tree node, amounts as decimal strings, what is not known empty."""
+    rows: Sequence[UnitCost | TreeNode] = result.nodes if isinstance(result, TaskTree) else (*result.rows, result.total)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*(column.name for column in fields(rows[0])), "currency"])
+    for row in rows:
+        writer.writerow([*(_csv_value(getattr(row, column.name)) for column in fields(row)), cell(result.currency)])
+    return out.getvalue()
+
+
+def as_table(result: UnitCostReport | TaskTree) -> RenderableType:
+    """What `rich` prints."""
+    from rich.console import Group
+    from rich.text import Text
+
+    table = _tree_table(result) if isinstance(result, TaskTree) else _report_table(result)
+    legend = () if isinstance(result, TaskTree) else _legend(result)
+    notes = [Text(plain_line, style="dim") for plain_line in (*legend, *(f"* {note}" for note in result.notes))]
+    return Group(table, Text(), *notes) if notes else table
+
+
+def _json_value(value: object) -> str:
+    if isinstance(value, Decimal):
+        return exact(value)
+    message = f"not a value of a report: {value!r}"
+    raise TypeError(message)
+
+
+def _csv_value(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return exact(value)
+    return cell(value) if isinstance(value, str) else str(value)
+
+
+def _table() -> Table:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    return Table(
+        box=SIMPLE,
+        show_edge=False,
+        pad_edge=False,
+        padding=0,
+        header_style="bold",
+        footer_style="bold",
+        show_footer=False,
+    )
+
+
+def _report_table(report: UnitCostReport) -> Table:
+    """The total is the footer. Columns of outcomes that no task had are left out."""
+    outcomes = [("aban-\ndoned", "abandoned"), ("pend-\ning", "pending")]
+    shown = [(title, name) for title, name in outcomes if getattr(report.total, name)]
+    table = _table()
+    table.show_footer = True
+    titles = ["tasks", "ok", "fail", *(title for title, _ in shown), "total", "cost per\nsuccess", "p50", "p95"]
+    titles = ["task", *titles, "calls", "re-\ntry", "wasted", ""]
+    totals = _report_cells(report.total, [name for _, name in shown], report.currency)
+    for title, last in zip(titles, totals, strict=True):
+        is_name = title == "task"
+        table.add_column(
+            title,
+            last,
+            justify="left" if is_name else "right",
+            overflow="fold",
+            no_wrap=not is_name,
+            vertical="bottom",
+        )
+    for row in report.rows:
+        cells = _report_cells(row, [name for _, name in shown], report.currency)
+        table.add_row(*cells, style="" if row.kind == "task" else "dim")
+    return table
+
+
+def _report_cells(row: UnitCost, outcomes: Iterable[str], currency: str) -> list[str | Text]:
+    counted = row.tasks > 0
+    finished = counted and row.kind in ("task", "total")
+    counts = [row.succeeded, row.failed, *(getattr(row, name) for name in outcomes)]
+    per_task = ["", "", ""]
+    if row.kind == "task":
+        per_task = [
+            "n/a" if row.cost_per_success is None else money(row.cost_per_success, currency),
+            money(row.p50, currency),
+            money(row.p95, currency),
+        ]
+    return [
+        _styled(row.name, ""),
+        str(row.tasks) if counted else "",
+        *(str(count) if finished else "" for count in counts),
+        _marked(row, currency),
+        *per_task,
+        str(row.calls),
+        str(row.retries),
+        money(row.wasted, currency) if row.wasted else "-",
+        share(row.wasted_share),
+    ]
+
+
+def _marked(row: UnitCost, currency: str) -> str:
+    """A total with what the legend explains: `≥` a lower bound, `~` partly estimated."""
+    if row.total is None:
+        return money(None)
+    return f"{'≥' if row.unpriced_calls else ''}{'~' if row.estimated else ''}{money(row.total, currency)}"
+
+
+def _legend(report: UnitCostReport) -> Iterable[str]:
+    yield "cost per success: all spend of that name, failures included, over its successes"
+    yield "p50, p95: cost of a task of that name, nearest rank"
+    rows = (*report.rows, report.total)
+    estimated = [f"{share(row.estimated_share)} of {plain(row.name)}" for row in rows if row.estimated_share]
+    if estimated:
+        yield f"~ partly estimated: {', '.join(estimated)}"
+    if any(row.unpriced_calls for row in rows):
+        yield "≥ lower bound: a call in it could not be priced"
+
+
+def _tree_table(tree: TaskTree) -> Table:
+    guides = _guides([node.depth for node in tree.nodes])
+    rows = [_tree_cells(node, guide, tree.currency) for node, guide in zip(tree.nodes, guides, strict=True)]
+    table = _table()
+    fits = max(what.cell_len for what, *_ in rows) <= _TREE_WIDTH
+    table.add_column("what", overflow="fold", no_wrap=fits)
+    for title in ("cost", "tokens\nin", "(cached)", "out", "(reason-\ning)", "time"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column(" notes", overflow="fold", max_width=None if fits else _NARROW_NOTES)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _guides(depths: Sequence[int]) -> list[str]:
+    """The lines in front of each node of a depth-first listing."""
+    guides: list[str] = []
+    followed: list[bool] = []  # by depth: whether a later sibling follows at it
+    for depth in reversed(depths):
+        del followed[depth + 1 :]
+        followed.extend([False] * (depth + 1 - len(followed)))
+        stems = "".join("│ " if follows else "  " for follows in followed[1:depth])
+        guides.append(stems + ("├ " if followed[depth] else "└ ") if depth else "")
+        followed[depth] = True
+    return guides[::-1]
+
+
+def _tree_cells(node: TreeNode, guide: str, currency: str) -> tuple[Text, str, str, str, str, str, str, Text]:
+    label = node.name if node.kind in ("call", "attempt") else f"{node.kind} {node.name}"
+    what = _styled(label, _KIND_STYLES[node.kind])
+    if node.key:
+        what.append(f" {plain(node.key)}", style="dim")
+    what = _styled(guide, "dim", trusted=True).append_text(what)
+    mark = {"estimated": "~", "partial": "≥"}.get(node.status, "")
+    cost = "" if not node.status else mark + money(None if node.status == "unpriced" else node.cost, currency)
+    return (
+        what,
+        cost,
+        _tokens(node.input_tokens),
+        _part(node.cached_tokens),
+        _tokens(node.output_tokens),
+        _part(node.reasoning_tokens),
+        duration(node.seconds),
+        _remarks(node, currency),
+    )
+
+
+def _tokens(count: int | None) -> str:
+    return f" {count:,}" if count else ""
+
+
+def _part(count: int | None) -> str:
+    return f" ({count:,})" if count else ""
+
+
+def _remarks(node: TreeNode, currency: str) -> Text:
+    style = _OUTCOME_STYLES.get(node.outcome or "", "yellow")
+    state = node.outcome or ("discarded" if node.discarded else "")
+    if not state and node.kind in ("call", "tool", "charge") and node.status not in ("exact", "unpriced"):
+        state = node.status  # the cost column says `unpriced`
+    remarks = [(": ".join(filter(None, (state, node.reason))), style)]
+    remarks.extend((failure, "red") for failure in _failures(node))
+    if node.retries:
+        remarks.append(("1 retry" if node.retries == 1 else f"{node.retries} retries", "yellow"))
+    if node.wasted and not node.discarded:
+        remarks.append(("wasted" if node.wasted == node.cost else f"wasted {money(node.wasted, currency)}", "yellow"))
+    parts = [_styled(text, style) for text, style in remarks if text]
+    return _styled(" ", "", trusted=True).append_text(_styled(", ", "").join(parts))
+
+
+def _failures(node: TreeNode) -> Iterable[str]:
+    if node.http_status:
+        yield f"HTTP {node.http_status}"
+    if node.error and node.error not in (node.reason, str(node.http_status)):
+        yield node.error
+    if node.wait_seconds is not None:
+        yield f"waited {duration(node.wait_seconds)}"
+
+
+def _styled(text: str, style: str, *, trusted: bool = False) -> Text:
+    from rich.text import Text
+
+    return Text(text if trusted else plain(text), style=style)

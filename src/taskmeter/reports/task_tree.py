@@ -1,0 +1,189 @@
+"""`taskmeter show`: the tree of one task, node by node: steps, calls with failed attempts, tools, charges, tasks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Literal
+
+from taskmeter.errors import SpoolError
+from taskmeter.reports.relations import Attempt, Leaf, LeafKind, Ref, Relations, Row, Status, Step, Task
+from taskmeter.reports.unit_cost import missing_notes
+
+_SUGGESTIONS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeNode:
+    """One line of the tree. Amounts are exact, in the tree's currency; what does not apply is `None`."""
+
+    depth: int
+    """0 for the task shown. A node is inside the nearest one before it that is one less deep."""
+    kind: Literal["task", "step", "attempt"] | LeafKind
+    name: str
+    key: str | None = None
+    task_id: str | None
+    trace_id: str
+    span_id: str
+    cost: Decimal | None = None
+    """Of tasks and steps with all that is in them, of the others their own. `None` when not known (`unpriced`) and
+    where there is nothing to pay."""
+    status: Status = ""
+    wasted: Decimal | None = None
+    """The part of `cost` whose result was thrown away, where it is known."""
+    discarded: bool = False
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Part of `input_tokens`."""
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    """Part of `output_tokens`."""
+    seconds: float
+    calls: int | None = None
+    retries: int = 0
+    outcome: str | None = None
+    error: str | None = None
+    http_status: int | None = None
+    wait_seconds: float | None = None
+    """Slept after a failed attempt."""
+    reason: str | None = None
+    """Why it failed, was discarded, or is not priced exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTree:
+    """A task and all in it, depth first, in the order things started."""
+
+    currency: str
+    nodes: tuple[TreeNode, ...]
+    notes: tuple[str, ...]
+
+
+def task_tree(relations: Relations, wanted: str) -> TaskTree:
+    """The tree of the task with id, key or beginning of an id `wanted`: the most recent if there are several.
+
+    Raises `SpoolError` when there is none, with what comes close.
+    """
+    matches = _find(relations, wanted)
+    task = max(matches, key=lambda match: (match.start_ns, match.id))
+    notes: list[str] = []
+    if len(matches) > 1:
+        notes.append(f"{len(matches)} tasks match {wanted!r}; this is the most recent. Name another by its id.")
+    nodes = _nodes(relations, task)
+    if task.unpriced_calls:
+        notes.append(
+            f"Calls that could not be priced: {task.unpriced_calls}. Totals that include one are lower bounds."
+        )
+    shown = {node.task_id for node in nodes if node.kind == "task"}
+    missing = {task_id: gap for task_id, gap in relations.missing().items() if task_id in shown}
+    notes.extend(missing_notes(relations, missing))
+    return TaskTree(relations.currency, tuple(nodes), tuple(notes))
+
+
+def _find(relations: Relations, wanted: str) -> list[Task]:
+    tasks = relations.tasks.values()
+    matches = (
+        [task for task in tasks if task.id == wanted]
+        or [task for task in tasks if task.key == wanted]
+        or [task for task in tasks if wanted and task.id.startswith(wanted)]
+    )
+    if matches:
+        return matches
+    if not relations.tasks:
+        message = f"No task {wanted!r}: the spool holds no finished task."
+        raise SpoolError(message)
+    names = dict.fromkeys(name for task in tasks for name in (task.key, task.id) if name)
+    close = get_close_matches(wanted, names, n=_SUGGESTIONS, cutoff=0.4) or list(names)[-_SUGGESTIONS:]
+    message = f"No task with id or key {wanted!r} in the spool. Closest: {', '.join(map(repr, close))}."
+    raise SpoolError(message)
+
+
+def _nodes(relations: Relations, root: Task) -> list[TreeNode]:
+    inside: dict[Ref, list[Task | Step | Leaf | Attempt]] = defaultdict(list)
+    for ref, parent in relations.parents.items():
+        inside[parent].append(relations.rows[ref])
+    nodes: list[TreeNode] = []
+    waiting: list[tuple[Task | Step | Leaf | Attempt, int]] = [(root, 0)]
+    while waiting:  # a stack, not recursion: tasks may nest deeper than Python does
+        row, depth = waiting.pop()
+        nodes.append(_node(row, depth))
+        children = sorted(inside[row.ref], key=lambda child: (child.start_ns, child.end_ns, child.ref), reverse=True)
+        waiting.extend((child, depth + 1) for child in children)
+    return nodes
+
+
+def _node(row: Task | Step | Leaf | Attempt, depth: int) -> TreeNode:
+    match row:
+        case Task() | Step():
+            return _rollup_node(row, depth)
+        case Leaf():
+            return _leaf_node(row, depth)
+        case Attempt():
+            return TreeNode(
+                depth=depth,
+                kind="attempt",
+                name=row.name,
+                task_id=row.task_id,
+                trace_id=row.ref.trace_id,
+                span_id=row.ref.span_id,
+                seconds=_seconds(row),
+                error=row.error,
+                http_status=row.http_status,
+                wait_seconds=row.wait_seconds,
+            )
+
+
+def _rollup_node(row: Task | Step, depth: int) -> TreeNode:
+    task = row if isinstance(row, Task) else None
+    return TreeNode(
+        depth=depth,
+        kind="task" if task else "step",
+        name=row.name,
+        key=task.key if task else None,
+        task_id=row.task_id,
+        trace_id=row.ref.trace_id,
+        span_id=row.ref.span_id,
+        cost=row.cost,
+        status=row.status,
+        wasted=row.wasted,
+        discarded=isinstance(row, Step) and row.discarded,
+        input_tokens=row.tokens.input,
+        cached_tokens=row.tokens.cached,
+        output_tokens=row.tokens.output,
+        reasoning_tokens=row.tokens.reasoning,
+        seconds=_seconds(row),
+        calls=row.calls,
+        retries=row.retries,
+        outcome=task.outcome if task else None,
+        error=row.error,
+        reason=row.reason,
+    )
+
+
+def _leaf_node(row: Leaf, depth: int) -> TreeNode:
+    tokens = row.tokens
+    return TreeNode(
+        depth=depth,
+        kind=row.kind,
+        name=row.name,
+        task_id=row.task_id,
+        trace_id=row.ref.trace_id,
+        span_id=row.ref.span_id,
+        cost=row.cost,
+        status=row.status,
+        wasted=row.cost if row.wasted else None,
+        input_tokens=tokens.input if tokens else None,
+        cached_tokens=tokens.cached if tokens else None,
+        output_tokens=tokens.output if tokens else None,
+        reasoning_tokens=tokens.reasoning if tokens else None,
+        seconds=_seconds(row),
+        retries=row.retries,
+        error=row.error,
+        reason=row.reason,
+    )
+
+
+def _seconds(row: Row) -> float:
+    return max(0, row.end_ns - row.start_ns) / 1e9

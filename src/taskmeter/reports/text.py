@@ -1,0 +1,66 @@
+"""How amounts, counts and names are shown. Names are untrusted: they come from whoever wrote the spool."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+_MONEY = Context(prec=60)
+_CENT = Decimal("0.01")
+_LONGEST_NAME = 80
+_ESCAPE_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b.?"
+)
+_FORMULA_STARTS = tuple("=+-@|%＝＋－＠")  # noqa: RUF001 - full-width signs start a formula in some spreadsheets
+
+
+def money(amount: Decimal | None, currency: str = "USD") -> str:
+    """For people: cents from 1 up, four digits from a cent up, two significant digits below; `unpriced` for `None`."""
+    if amount is None:
+        return "unpriced"
+    size = abs(amount)
+    if not size or size >= 1:
+        step = _CENT
+    elif size >= _CENT:
+        step = Decimal("0.0001")
+    else:
+        step = Decimal(1).scaleb(size.adjusted() - 1)
+    digits = f"{size.quantize(step, ROUND_HALF_UP, _MONEY):,f}"
+    return f"{'-' if amount < 0 else ''}{'$' if currency == 'USD' else currency + ' '}{digits}"
+
+
+def exact(amount: Decimal) -> str:
+    """Every digit, without exponent."""
+    return format(amount, "f")
+
+
+def share(part: float | None) -> str:
+    """A share of 0 to 1 as a percentage; empty when there is nothing to have a share of."""
+    if not part:
+        return ""
+    return f"{part:.0%}" if part >= 0.01 else "<1%"  # noqa: PLR2004 - one percent
+
+
+def duration(seconds: float) -> str:
+    """`<1 ms`, `12 ms`, `3.4 s`, `5m 07s`, `2h 05m`."""
+    if seconds < 0.001:  # noqa: PLR2004 - a millisecond
+        return "<1 ms"
+    if seconds < 0.9995:  # noqa: PLR2004 - what rounds to less than a second
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:  # noqa: PLR2004 - what rounds to less than a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m {rest:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"  # noqa: PLR2004
+
+
+def plain(text: str) -> str:
+    """One short line that a terminal only prints: no escape sequence, control, bidirectional or unpaired character."""
+    text = _ESCAPE_SEQUENCE.sub("", text[: _LONGEST_NAME * 4])
+    text = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
+    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
+
+
+def cell(text: str) -> str:
+    """A name in a CSV cell: `plain`, and no spreadsheet takes it for a formula."""
+    text = plain(text)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text

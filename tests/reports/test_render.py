@@ -1,0 +1,216 @@
+"""How results look: to people, to programs, and to terminals and spreadsheets that names try to attack."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from taskmeter.reports.render import as_csv, as_json, as_table
+from taskmeter.reports.task_tree import TaskTree, task_tree
+from taskmeter.reports.text import cell, duration, money, plain, share
+from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from tests.reports.spans import Recorder
+
+EVIL = "\x1b[31m=cmd\x1b]0;owned\x07|'\r\n[bold]\u202e\ud800"
+
+
+def show(result: UnitCostReport | TaskTree, width: int = 100) -> list[str]:
+    console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+    console.print(as_table(result))
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Recorder:
+    recorder = Recorder(tmp_path)
+    draft = {"STEP_NAME": "draft", "STEP_DISCARDED": True, "STEP_DISCARD_REASON": "not valid"}
+    with recorder.task("resolve", "a1", "0.0152", "0.0052", TASK_KEY="T-1", CALLS=3, RETRIES=1, COST_ESTIMATED=0.01):
+        with recorder.span("step draft", "step", **draft, COST_EXACT="0.005", COST_WASTED_EXACT="0.005"):
+            failed = {"HTTP_STATUS": 429, "ERROR_TYPE": "429", "ATTEMPT_WAIT": 0.02}
+            retried = recorder.open_call("0.005", INPUT_TOKENS=1200, CACHE_READ_TOKENS=1024, RESEND_COUNT=1)
+            with retried, recorder.span("attempt 1", "attempt", **failed):
+                pass
+            recorder.leaf("tool", "lookup", "0.0002", seconds=0.0001)
+        with recorder.task("inner", "b2", "0.01", UNPRICED_CALLS=1, OUTCOME="failed", COST_WASTED_EXACT="0.01"):
+            recorder.call("0.01", COST_STATUS="estimated", COST_REASON="aborted", OUTPUT_TOKENS=7, REASONING_TOKENS=5)
+            recorder.call(None, "mystery")
+    return recorder
+
+
+def test_the_report_as_a_table(recorder: Recorder) -> None:
+    """What the README shows, in 100 columns."""
+    assert show(unit_cost(recorder.relations())) == [
+        "                               cost per                       re-",
+        "task    tasks ok fail    total  success     p50     p95 calls try  wasted",
+        "──────────────────────────────────────────────────────────────────────────────",
+        "resolve     1  1    0 ~$0.0152  $0.0152 $0.0152 $0.0152     3   1       -",
+        "inner       1  0    1 ≥$0.0100      n/a $0.0100 $0.0100     0   0 $0.0100 100%",
+        "──────────────────────────────────────────────────────────────────────────────",
+        "TOTAL       2  1    1 ~$0.0152                              3   1       -",
+        "",
+        "cost per success: all spend of that name, failures included, over its successes",
+        "p50, p95: cost of a task of that name, nearest rank",
+        "~ partly estimated: 66% of resolve, 66% of TOTAL",
+        "≥ lower bound: a call in it could not be priced",
+    ]
+
+
+def test_the_tree_as_a_table(recorder: Recorder) -> None:
+    """What `taskmeter show` prints."""
+    assert show(task_tree(recorder.relations(), "T-1")) == [
+        "                          tokens              (reason-",
+        "what                 cost     in (cached) out     ing)   time  notes",
+        "─────────────────────────────────────────────────────────────────────────────────────",
+        "task resolve T-1 ~$0.0152                              14.0 s  succeeded, 1 retry",
+        "├ step draft      $0.0050                               6.0 s  discarded: not valid",
+        "│ ├ chat gpt-5    $0.0050  1,200  (1,024)               3.0 s  1 retry",
+        "│ │ └ attempt 1                                         1.0 s  HTTP 429, waited 20 ms",
+        "│ └ tool lookup  $0.00020                               <1 ms",
+        "└ task inner     ≥$0.0100                               5.0 s  failed, wasted",
+        "  ├ chat gpt-5   ~$0.0100                   7      (5)  1.0 s  estimated: aborted",
+        "  └ chat mystery unpriced                               1.0 s",
+    ]
+
+
+@pytest.mark.parametrize("width", [100, 120])
+def test_no_number_is_ever_cut(tmp_path: Path, width: int) -> None:
+    """With every column there is, large amounts and long names, the tables still say it all."""
+    recorder = Recorder(tmp_path)
+    for outcome in ("succeeded", "failed", "abandoned", "pending"):
+        more = {"OUTCOME": outcome, "COST_ESTIMATED": 5000.0, "COST_WASTED_EXACT": "1234.56", "UNPRICED_CALLS": 1}
+        task = recorder.task("a_name_that_is_long_" * 4, outcome, "9876.54", CALLS=54321, RETRIES=4321, **more)
+        with task, recorder.span("step", "step", STEP_NAME="deep " * 12, COST_EXACT="9876.54"):
+            recorder.call("9876.54", "model-" * 8, INPUT_TOKENS=9876543, ERROR_TYPE="SomeLongNamedError" * 3)
+    relations = recorder.relations()
+    report = show(unit_cost(relations), width)
+    tree = show(task_tree(relations, "pending"), width)
+    assert max(map(len, report + tree)) <= width
+    for amount in ("≥~$39,506.16", "$39,506.16", "$9,876.54", "$4,938.24 12%", "217284"):
+        assert any(amount in line for line in report), amount
+    assert any("9,876,543" in line for line in tree)
+    folded = "".join(line[:30].strip("│└├ ") for line in tree if line)
+    assert "model-model" in folded
+
+
+def test_json_keeps_every_digit(recorder: Recorder) -> None:
+    """Amounts are strings, what is not known is null."""
+    relations = recorder.relations()
+    report = json.loads(as_json(unit_cost(relations)))
+    assert [(row["name"], row["total"], row["cost_per_success"]) for row in report["rows"]] == [
+        ("resolve", "0.0152", "0.015200000000"),
+        ("inner", "0.01", None),
+    ]
+    assert report["total"]["total"] == "0.0152"
+    tree = json.loads(as_json(task_tree(relations, "T-1")))
+    assert [node["cost"] for node in tree["nodes"]] == [
+        "0.0152",
+        "0.005",
+        "0.005",
+        None,
+        "0.0002",
+        "0.01",
+        "0.01",
+        None,
+    ]
+
+
+def test_csv_keeps_every_digit(recorder: Recorder) -> None:
+    """One header, one line each; empty is unknown."""
+    relations = recorder.relations()
+    rows = list(csv.DictReader(io.StringIO(as_csv(unit_cost(relations)))))
+    assert [(row["name"], row["total"], row["cost_per_success"], row["currency"]) for row in rows] == [
+        ("resolve", "0.0152", "0.015200000000", "USD"),
+        ("inner", "0.01", "", "USD"),
+        ("TOTAL", "0.0152", "", "USD"),
+    ]
+    nodes = list(csv.DictReader(io.StringIO(as_csv(task_tree(relations, "T-1")))))
+    assert [(node["depth"], node["kind"], node["cost"]) for node in nodes][:3] == [
+        ("0", "task", "0.0152"),
+        ("1", "step", "0.005"),
+        ("2", "call", "0.005"),
+    ]
+
+
+def test_names_cannot_reach_the_terminal_or_a_spreadsheet(tmp_path: Path) -> None:
+    """Escape sequences, control and bidirectional characters, markup and formulas are only text, or gone."""
+    recorder = Recorder(tmp_path)
+    more = {"OUTCOME_REASON": EVIL, "ERROR_TYPE": EVIL, "COST_CURRENCY": "USD"}
+    with recorder.task(EVIL, EVIL, "0.1", TASK_KEY=EVIL, COST_ESTIMATED=0.05, **more):
+        recorder.call("0.1", EVIL, COST_STATUS="estimated", COST_REASON=EVIL)
+        recorder.call("0.1", EVIL, CALL_COST_CURRENCY=EVIL)
+    relations = recorder.relations()
+    tree = task_tree(relations, next(iter(relations.tasks)))
+    for result in (unit_cost(relations), tree):
+        for text in ("\n".join(show(result)), as_csv(result), as_json(result)):
+            assert all(character == "\n" or character.isprintable() for character in text)
+        assert "[bold]" in "".join(show(result, 300))
+        assert not any(field.startswith(("=", "|")) for row in csv.reader(io.StringIO(as_csv(result))) for field in row)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("0", "$0.00"),
+        ("1234567.891", "$1,234,567.89"),
+        ("1", "$1.00"),
+        ("0.99999", "$1.0000"),
+        ("0.0123456", "$0.0123"),
+        ("0.01", "$0.0100"),
+        ("0.00999", "$0.0100"),
+        ("0.0042", "$0.0042"),
+        ("0.00042", "$0.00042"),
+        ("0.000004251", "$0.0000043"),
+        ("-0.00042", "-$0.00042"),
+        (None, "unpriced"),
+    ],
+)
+def test_money_for_people(amount: str | None, text: str) -> None:
+    """Two significant digits survive, however small the amount."""
+    assert money(None if amount is None else Decimal(amount)) == text
+
+
+def test_other_currencies_are_named() -> None:
+    """No dollar sign on euros."""
+    assert money(Decimal("12.5"), "EUR") == "EUR 12.50"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "<1 ms"),
+        (0.0123, "12 ms"),
+        (0.9996, "1.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1m 00s"),
+        (307, "5m 07s"),
+        (7500, "2h 05m"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    """Short, with the unit."""
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("part", "text"), [(None, ""), (0.0, ""), (0.004, "<1%"), (0.125, "12%"), (1.0, "100%")])
+def test_shares(part: float | None, text: str) -> None:
+    """Percent without decimals; a little is not nothing."""
+    assert share(part) == text
+
+
+@given(st.text())
+def test_any_name_becomes_one_harmless_line(name: str) -> None:
+    """Printable, short, and no formula in a spreadsheet."""
+    assert plain(name).isprintable()
+    assert len(plain(name)) <= 80
+    assert not cell(name).lstrip().startswith(("=", "+", "-", "@"))
+
+
+def test_escape_sequences_go_whole() -> None:
+    """Colours, titles and links leave nothing behind."""
+    assert plain("\x1b[1;31mred\x1b[0m \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\ \x9b5mnote") == "red link note"
