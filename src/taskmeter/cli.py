@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -31,8 +30,9 @@ _MISUSE, _NO_DATA = 2, 1
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits: 0 done, 1 the data or a package is missing, 2 misuse."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a name, or the lines of the tree, in a terminal that is not UTF-8
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")  # a name, or the lines of the tree, where the output is not UTF-8
     try:
         for package in ("click", "rich"):
             if find_spec(package) is None:

@@ -1,9 +1,10 @@
 """Our OTLP/JSON encoder against OpenTelemetry's own."""
 
 import json
+import math
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.json.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
@@ -61,6 +62,15 @@ SPANS = st.builds(
 @given(st.lists(SPANS, max_size=4))
 def test_equals_the_reference_encoder(spans: list[ReadableSpan]) -> None:
     """Any batch of spans is encoded as OpenTelemetry's own encoder does."""
+    assert json.loads(encode_line(spans)) == json.loads(encode_spans(spans).to_json())
+
+
+@given(ATTRIBUTES)
+@example({"nested": {"a": (1, {"b": None}), "c": {}}, "none": (), "raw": b""})
+@example({"odd": (math.nan, math.inf, -math.inf, -0.0)})
+def test_any_attributes_equal_the_reference_encoder(attributes: dict[str, Any]) -> None:
+    """Every type of attribute value there is, in any nesting."""
+    spans = [ReadableSpan("w", attributes=attributes, resource=Resource(attributes))]
     assert json.loads(encode_line(spans)) == json.loads(encode_spans(spans).to_json())
 
 

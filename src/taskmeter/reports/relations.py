@@ -279,14 +279,12 @@ class _Builder:
 
     def _leaf(self, span: SpanRecord, kind: LeafKind, common: dict[str, Any]) -> Leaf:
         cost = self._money(span, names.COST_EXACT)
-        said = _text(span, names.COST_STATUS)
-        status: Status = next((known for known in _STATUSES if known == said), "" if cost is None else "exact")
         return Leaf(
             **common,
             kind=kind,
             name=_leaf_name(span, kind),
             cost=cost,
-            status=status,
+            status=_status(_text(span, names.COST_STATUS), cost),
             reason=_text(span, names.COST_REASON),
             wasted=span.attributes.get(names.CALL_WASTED) is True,
             tokens=_call_tokens(span) if kind == "call" else None,
@@ -340,6 +338,13 @@ def _cut_cycles(parents: dict[Ref, Ref]) -> None:
                 break
             ref = above
         sound.update(path)
+
+
+def _status(said: str | None, cost: Decimal | None) -> Status:
+    for known in _STATUSES:
+        if known == said:
+            return known
+    return "" if cost is None else "exact"
 
 
 def _leaf_name(span: SpanRecord, kind: LeafKind) -> str:

@@ -10,13 +10,12 @@ import json
 import math
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext
-from opentelemetry.util.types import Attributes
 
 _Json: TypeAlias = dict[str, object]
 _ByScope: TypeAlias = dict[InstrumentationScope | None, list[_Json]]
@@ -44,7 +43,7 @@ def _grouped(spans: Iterable[ReadableSpan]) -> list[tuple[Resource, _ByScope]]:
         resource = span.resource
         scopes = next((known for other, known in groups if other is resource or other == resource), None)
         if scopes is None:
-            scopes = {}
+            scopes = _ByScope()
             groups.append((resource, scopes))
         scopes.setdefault(span.instrumentation_scope, []).append(_span(span))
     return groups
@@ -118,7 +117,7 @@ def _nanos(time: int | None) -> str:
     return str(time) if time else ""
 
 
-def _attributes(attributes: Attributes) -> list[_Json]:
+def _attributes(attributes: Mapping[str, object] | None) -> list[_Json]:
     return [{"key": key, "value": _value(value)} for key, value in attributes.items()] if attributes else []
 
 
@@ -137,9 +136,9 @@ def _value(value: object) -> _Json:  # noqa: PLR0911 - one return per type of `A
     if isinstance(value, bytes):
         return {"bytesValue": b64encode(value).decode("ascii")}
     if isinstance(value, Sequence):
-        return {"arrayValue": _message(values=[_value(item) for item in value])}
+        return {"arrayValue": _message(values=[_value(item) for item in cast("Sequence[object]", value)])}
     if isinstance(value, Mapping):
-        return {"kvlistValue": _message(values=_attributes(value))}
+        return {"kvlistValue": _message(values=_attributes(cast("Mapping[str, object]", value)))}
     return {"stringValue": str(value)}
 
 
