@@ -57,11 +57,16 @@ class Setup:
         """Whether `shutdown()` was called."""
         self._tracer_provider = tracer_provider
         self._meter_provider = meter_provider
-        self._own = own
         self._spool: SpanProcessor | None = spool
         self._queues = [queue for queue in (spool, otlp) if queue is not None]
         self._receipts = receipts
         self._missing = 0
+        ends: list[Callable[[], object]] = []
+        if own:
+            ends.append(tracer_provider.shutdown)
+        if meter_provider is not None:
+            ends.append(meter_provider.shutdown)
+        self._enders = [_Ender(end) for end in ends]
         atexit.register(self._exit)
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
@@ -107,12 +112,11 @@ class Setup:
         return flushes
 
     def _end(self) -> None:
-        ends: list[Callable[[], object]] = []
-        if self._own:
-            ends.append(self._tracer_provider.shutdown)
-        if self._meter_provider is not None:
-            ends.append(self._meter_provider.shutdown)
-        _within(EXIT_SECONDS, *ends)
+        deadline = time.monotonic() + EXIT_SECONDS
+        for ender in self._enders:
+            ender.begin()
+        for ender in self._enders:
+            ender.join(max(0.0, deadline - time.monotonic()))
 
 
 _lock = threading.Lock()
@@ -248,6 +252,31 @@ def _within(seconds: float, *actions: Callable[[], object]) -> bool:
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return len(done) == len(actions) and all(done)
+
+
+class _Ender(threading.Thread):
+    """Runs `end` when told to, and does not keep the program alive when that takes long.
+
+    A thread that waits from the start, because from Python 3.12 on none can be started while the program ends.
+    """
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        super().__init__(name="taskmeter-end", daemon=True)
+        self._end = end
+        self._told = threading.Event()
+        self.start()
+
+    def begin(self) -> None:
+        """Runs `end` in this thread, or at once where the thread was left behind by a fork."""
+        self._told.set()
+        if not self.is_alive():
+            self.run()
+
+    def run(self) -> None:
+        """Waits for `begin`."""
+        self._told.wait()
+        with guarded("setup.end"):
+            self._end()
 
 
 class _Queue(BatchSpanProcessor):

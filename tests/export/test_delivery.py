@@ -32,10 +32,16 @@ for number in range(5_000):
 
 
 def test_the_end_of_a_program_sends_what_is_left(tmp_path: Path) -> None:
-    """Spans and metrics, without `flush()`, and with the exit code of the program."""
+    """Spans and metrics, without `flush()`, with the exit code of the program, and without a new thread, which
+    Python 3.12 and later do not start any more at that time."""
     program = """
-import sys, taskmeter
+import atexit, sys, threading, taskmeter
 taskmeter.configure(spool=False)
+def forbid():
+    def start(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+    threading.Thread.start = start
+atexit.register(forbid)
 with taskmeter.track_task("quick"):
     taskmeter.charge("0.25")
 sys.exit(3)
@@ -45,6 +51,28 @@ sys.exit(3)
     assert (done.code, done.err) == (3, "")
     assert len(receiver.spans) == 2
     assert receiver.sum("taskmeter.cost") == 0.25
+
+
+def test_a_forked_process_delivers_its_own(tmp_path: Path) -> None:
+    """Each process writes and sends what it did, once, and ends at once."""
+    program = """
+import os, sys, taskmeter
+setup = taskmeter.configure()
+with taskmeter.track_task("before"):
+    pass
+setup.flush()
+child = os.fork()
+with taskmeter.track_task("child" if not child else "parent"):
+    pass
+if child:
+    os.waitpid(child, 0)
+"""
+    with Receiver() as receiver:
+        done = run(program, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    assert (done.code, done.err) == (0, "")
+    names = ["invoke_workflow before", "invoke_workflow child", "invoke_workflow parent"]
+    assert sorted(span.name for span in receiver.spans) == names
+    assert sorted(span.name for span in spooled(tmp_path / ".taskmeter")) == names
 
 
 @pytest.mark.parametrize("silent", [False, True])
