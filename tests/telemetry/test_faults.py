@@ -1,4 +1,4 @@
-"""Faults of ours and of OpenTelemetry, injected one by one: the program and its account go on as if nothing happened."""
+"""Faults of ours and of OpenTelemetry, injected one by one: the program and its account go on unharmed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from taskmeter.telemetry import processor, providers, spans
 Break = Callable[[pytest.MonkeyPatch, Any], object]
 
 
-class OurFault(Exception):
+class OurError(Exception):
     """What the broken part raises."""
 
 
@@ -35,7 +35,7 @@ class TheirError(Exception):
 
 
 def broken(*args: Any, **kwargs: Any) -> Any:
-    raise OurFault
+    raise OurError
 
 
 def breaks(target: object, name: str) -> Break:
@@ -240,7 +240,7 @@ def test_a_broken_clock_costs_durations_only(backend: Any, monkeypatch: pytest.M
 def test_under_our_own_tests_a_fault_is_raised(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that none goes unnoticed, and still no context is left behind."""
     monkeypatch.setattr(runs, "rollup_attributes", broken)
-    with pytest.raises(OurFault), track_task("work"):
+    with pytest.raises(OurError), track_task("work"):
         pass
 
 

@@ -123,8 +123,9 @@ class ToolOpener(Opener[ToolRun]):
 
 def _unfit(target: object) -> str | None:
     """For what cannot be decorated: what to do instead."""
-    if isinstance(target, staticmethod | classmethod):
-        return f"put @{type(target).__name__} above it"
+    for kind in (staticmethod, classmethod):
+        if isinstance(target, kind):
+            return f"put @{kind.__name__} above it"
     if isinstance(target, type):
         return "decorate the method that does the work"
     return None if callable(target) else "pass a function, or a name"
