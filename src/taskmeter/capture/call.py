@@ -254,6 +254,7 @@ class Call:
             self._book()
         with guarded("capture.count"):
             self._count(error_type)
+        self.context, self._request = Context(), {}  # lets go of the prompt, and of itself: no cycle to collect
 
     @property
     def _whole(self) -> bool:

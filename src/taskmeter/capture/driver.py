@@ -105,8 +105,7 @@ class Driver:
         if call is None:
             return wrapped(*args, **kwargs)
         response = kwargs.get("response")
-        with guarded("capture.answered"):
-            _answered(call, response)
+        _answered(call, response)
         try:
             result = wrapped(*args, **kwargs)
         except BaseException:
@@ -124,8 +123,7 @@ class Driver:
         if call is None:
             return await wrapped(*args, **kwargs)
         response = kwargs.get("response")
-        with guarded("capture.answered"):
-            _answered(call, response)
+        _answered(call, response)
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException:
@@ -216,9 +214,11 @@ def _argument(args: Args, kwargs: Kwargs, position: int, name: str) -> Any:
 
 
 def _answered(call: Call, response: Any) -> None:
-    call.answered()
-    if call.streams and response is not None and response.is_success:
-        hold(response, call)
+    with guarded("capture.hold"):
+        if call.streams and response is not None and response.is_success:
+            hold(response, call)
+    with guarded("capture.answered"):
+        call.answered()
 
 
 def _read_answer(call: Call, result: Any, response: Any) -> None:

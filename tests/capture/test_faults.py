@@ -1,0 +1,200 @@
+"""A fault of ours, at any place that is guarded, changes nothing for the caller."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import re
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+import taskmeter
+from taskmeter import _guard, track_task
+from taskmeter.capture import anthropic as claude_room
+from taskmeter.capture import call as call_room
+from taskmeter.capture import driver, hooks
+from taskmeter.capture import openai as openai_room
+from taskmeter.capture.attempts import Attempts
+from taskmeter.demo.stub import Error, Sse, StubProvider, anthropic_message, openai_chat, openai_chat_stream
+from taskmeter.telemetry import providers, spans
+from tests.capture import programs as p
+from tests.capture.harness import CLAUDE, GPT, Meter, Program, run_bare, run_metered
+
+CHAT = openai_chat(GPT, '{"done": true}')
+MESSAGE = anthropic_message(CLAUDE, '{"done": true}')
+RETRY = Error(429, retry_after=0.01)
+LENGTH: Any = {**CHAT, "choices": [{**CHAT["choices"][0], "finish_reason": "length"}]}
+
+PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
+    (p.chat, (RETRY, CHAT)),
+    (p.chat_async, (RETRY, CHAT)),
+    (p.chat_raw, (CHAT,)),
+    (p.chat_parse, (LENGTH,)),
+    (p.chat_streaming_response, (CHAT,)),
+    (p.chat_stream, (CHAT,)),
+    (p.chat_stream_async, (CHAT,)),
+    (p.chat_helper, (CHAT,)),
+    (p.chat_helper_left, (CHAT,)),
+    (p.chat_stream_closed, (CHAT,)),
+    (p.chat_stream_unread, (CHAT,)),
+    (p.chat_stream, (Sse(openai_chat_stream(CHAT), cut_after=2),)),
+    (p.chat, (RETRY, Error(400))),
+    (p.message, (RETRY, MESSAGE)),
+    (p.message_stream, (MESSAGE,)),
+    (p.message_stream_closed, (MESSAGE,)),
+    (p.message_async, (Error(400),)),
+]
+
+PLACES: dict[str, tuple[object, str]] = {
+    "capture.begin": (openai_room.OpenAI, "operation"),
+    "capture.traced": (call_room.Call, "traced"),
+    "capture.hold": (call_room.Call, "hold"),
+    "capture.answered": (call_room.Call, "answered"),
+    "capture.answer": (driver, "_read_answer"),
+    "capture.late_answer": (call_room.Call, "answer"),
+    "capture.stream": (driver, "held_by"),
+    "capture.close": (call_room.Call, "closed"),
+    "capture.attempt": (Attempts, "failed"),
+    "capture.event": (openai_room._StreamReader, "read"),
+    "capture.end": (call_room.Call, "_settle_at_end"),
+    "capture.end_attempt": (Attempts, "gave_up"),
+    "capture.end_span": (call_room.Call, "_end_span"),
+    "capture.book": (call_room, "book"),
+    "capture.count": (call_room.Call, "_count"),
+    "capture.install": (hooks.Hooks, "_install_one"),
+    "capture.instrument": (providers, "use"),
+}
+OTHERS: list[tuple[object, str]] = [
+    (openai_room.OpenAI, "name"),
+    (openai_room.OpenAI, "read"),
+    (openai_room.OpenAI, "with_usage"),
+    (openai_room.OpenAI, "stream_reader"),
+    (openai_room._StreamReader, "reading"),
+    (claude_room.Anthropic, "operation"),
+    (claude_room.Anthropic, "read"),
+    (claude_room.Anthropic, "opens_span"),
+    (claude_room._StreamReader, "read"),
+    (claude_room._StreamReader, "reading"),
+    (call_room, "price"),
+    (call_room, "current_scope"),
+    (call_room, "identity_attributes"),
+    (spans, "start"),
+    (spans, "end"),
+    (providers, "tracer"),
+    (providers, "instruments"),
+    (Attempts, "waited"),
+]
+
+
+class Broken(Exception):
+    """Raised by what is broken on purpose."""
+
+
+def broken(*_: object, **__: object) -> Any:
+    raise Broken
+
+
+@functools.cache
+def bare_run(number: int, *, public: bool) -> Any:
+    program, replies = PROGRAMS[number]
+    return run_bare(program, replies, public=public)
+
+
+def test_every_guarded_place_is_broken_below() -> None:
+    """A new one has to be broken here too."""
+    source = "".join(path.read_text() for path in Path(call_room.__file__).parent.glob("*.py"))
+    assert set(re.findall(r'guarded\(\s*"([^"]+)"', source)) == PLACES.keys()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [*PLACES.values(), *OTHERS], ids=lambda part: getattr(part, "__name__", part)
+)
+@pytest.mark.parametrize("traced", [False, True], ids=["ours", "native"])
+def test_fault(owner: object, name: str, monkeypatch: pytest.MonkeyPatch, *, traced: bool) -> None:
+    """The results, exceptions, events and requests of every program are those it has without us."""
+    monkeypatch.setattr(_guard, "strict", False)
+    monkeypatch.setattr("taskmeter._guard.log.disabled", True)
+    for number, (program, replies) in enumerate(PROGRAMS):
+        if traced and not program.__name__.startswith("message"):
+            continue
+        # What finds a stream's call also finds what to hide of it: where that fails, nothing may have been asked for.
+        public = name != "held_by"
+        bare = bare_run(number, public=public)
+        meter = Meter()
+        with monkeypatch.context() as patch:
+            if name in ("_install_one", "use"):
+                patch.setattr(owner, name, broken)
+                meter.instrument()
+            else:
+                meter.instrument()
+                patch.setattr(owner, name, broken)
+            try:
+                run = run_metered(program, replies, meter, public=public, traced=traced and meter.tracer_provider)
+            finally:
+                patch.undo()
+                meter.close()
+        assert run.seen == bare[0]
+        sent = [{key: value for key, value in body.items() if key != "stream_options"} for body in run.bodies]
+        assert sent == bare[1]
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (call_room, "price"),
+        (openai_room.OpenAI, "read"),
+        (call_room.Call, "_end_span"),
+        (call_room.Call, "_count"),
+        (providers, "tracer"),
+    ],
+    ids=lambda part: getattr(part, "__name__", part),
+)
+def test_call_is_counted_whatever_fails_beside(owner: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part of a call's end stands alone; a cost that could not be worked out is unknown, not 0."""
+    monkeypatch.setattr(_guard, "strict", False)
+    monkeypatch.setattr("taskmeter._guard.log.disabled", True)
+    meter = Meter()
+    meter.instrument()
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, broken)
+        run = run_metered(p.chat, (CHAT,), meter)
+    meter.close()
+    assert run.task.calls == 1
+    assert run.task.unpriced_calls == (name in ("price", "read"))
+
+
+def test_faults_are_counted_and_logged_once(
+    meter: Meter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten faults at one place are one warning."""
+    monkeypatch.setattr(_guard, "strict", False)
+    monkeypatch.setattr(_guard, "faults", type(_guard.faults)())
+    monkeypatch.setattr(call_room.Call, "_count", broken)
+    with StubProvider(lambda _: CHAT) as stub, track_task("test") as task:
+        client = openai.OpenAI(base_url=f"{stub.url}/v1", api_key="stub")
+        for _ in range(10):
+            client.chat.completions.create(**p.CHAT)
+        client.close()
+    assert task.calls == 10
+    assert _guard.faults == {"capture.count": 10}
+    assert len([record for record in caplog.records if record.name == "taskmeter"]) == 1
+
+
+def test_missing_seam_leaves_the_others(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SDK without one of the functions is still observed, and the log says what is missing."""
+    import openai._base_client as base
+
+    original = base.SyncAPIClient.__dict__["_sleep_for_retry"]
+    monkeypatch.delattr(base.SyncAPIClient, "_sleep_for_retry")
+    meter = Meter()
+    meter.instrument()
+    base.SyncAPIClient._sleep_for_retry = original  # type: ignore[method-assign]
+    run = run_metered(p.chat, (CHAT,), meter)
+    meter.close()
+    assert run.task.calls == 1
+    assert "openai._base_client.SyncAPIClient._sleep_for_retry does not exist in this version" in caplog.text
+    assert taskmeter.uninstrument() is None  # type: ignore[func-returns-value]

@@ -1,0 +1,204 @@
+"""Whatever a provider says of its usage: no fault, and the parts add up to it or the cost is not called exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from taskmeter import Task, track_task
+from taskmeter.demo.stub import anthropic_message, anthropic_message_stream, openai_chat, openai_response
+from tests.capture import programs as p
+from tests.capture.harness import CLAUDE, GPT, Kit, Meter, attributes
+
+COUNT = st.integers(0, 10**6)
+ANY: st.SearchStrategy[Any] = st.one_of(
+    COUNT,
+    COUNT,
+    st.none(),
+    st.integers(-5, -1),
+    st.integers(2**53, 2**80),
+    st.booleans(),
+    st.text(max_size=3),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=1),
+)
+
+
+def usages(total: str, output: str, details: dict[str, list[str]]) -> st.SearchStrategy[Any]:
+    names = {
+        name: st.one_of(ANY, st.fixed_dictionaries({}, optional=dict.fromkeys(inner, ANY)))
+        for name, inner in details.items()
+    }
+    fields = {total: ANY, output: ANY, "total_tokens": ANY, **names}
+    return st.one_of(
+        ANY, st.fixed_dictionaries({}, optional=fields), st.fixed_dictionaries({total: COUNT, output: COUNT})
+    )
+
+
+CHAT_USAGE = usages(
+    "prompt_tokens",
+    "completion_tokens",
+    {
+        "prompt_tokens_details": ["cached_tokens", "cache_write_tokens", "audio_tokens"],
+        "completion_tokens_details": ["reasoning_tokens", "audio_tokens"],
+    },
+)
+RESPONSE_USAGE = usages(
+    "input_tokens",
+    "output_tokens",
+    {"input_tokens_details": ["cached_tokens"], "output_tokens_details": ["reasoning_tokens"]},
+)
+MESSAGE_USAGE = st.one_of(
+    ANY,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            **dict.fromkeys(
+                ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"], ANY
+            ),
+            "cache_creation": st.one_of(ANY, st.fixed_dictionaries({}, optional={"ephemeral_1h_input_tokens": ANY})),
+            "output_tokens_details": st.one_of(ANY, st.fixed_dictionaries({}, optional={"thinking_tokens": ANY})),
+            "server_tool_use": st.one_of(ANY, st.fixed_dictionaries({}, optional={"web_search_requests": ANY})),
+            "service_tier": ANY,
+        },
+    ),
+)
+
+
+class Wire:
+    """Clients whose provider answers with `body` or `events`."""
+
+    def __init__(self) -> None:
+        self.content = b""
+        self.kind = "application/json"
+        http = httpx2.Client(transport=httpx2.MockTransport(self.reply))
+        self.openai = Kit("http://stub").openai(http_client=http)
+        self.anthropic = Kit("http://stub").anthropic(http_client=http)
+
+    def reply(self, _: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=self.content, headers={"content-type": self.kind})
+
+    def says(self, body: Any) -> None:
+        self.kind = "application/json"
+        self.content = httpx2.Response(200, json=body).content
+
+    def streams(self, events: Any) -> None:
+        self.kind = "text/event-stream"
+        self.content = b"".join(event.encode() for event in events)
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    running = Wire()
+    yield running
+    running.openai.close()
+
+
+laws = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=150)
+
+
+def call_of(meter: Meter, task: Task) -> dict[str, Any]:
+    [span] = meter.spans("call")
+    meter.exporter.clear()
+    assert task.calls == 1
+    found = attributes(span)
+    assert (found["taskmeter.cost.status"] == "unpriced") is (task.unpriced_calls == 1)
+    assert ("gen_ai.usage.cost.amount" in found) is (task.unpriced_calls == 0)
+    assert all(count > 0 for count in task.usage.tokens.values())
+    return found
+
+
+def is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2**53
+
+
+def stated(usage: Any, *path: str) -> int:
+    """What `usage` says at `path`; 0 for what it does not say. Fails on what is no count."""
+    for name in path:
+        usage = usage.get(name) if isinstance(usage, dict) else None
+    assert usage is None or is_count(usage)
+    return usage or 0
+
+
+@laws
+@given(usage=CHAT_USAGE)
+def test_chat(meter: Meter, wire: Wire, usage: Any) -> None:
+    """An exact call has stated counts only, and its parts are the totals."""
+    wire.says({**openai_chat(GPT), "usage": usage})
+    with track_task("test") as task:
+        wire.openai.chat.completions.create(**p.CHAT)
+    if call_of(meter, task)["taskmeter.cost.status"] == "exact":
+        assert task.usage.input_tokens == stated(usage, "prompt_tokens")
+        assert task.usage.output_tokens == stated(usage, "completion_tokens")
+        assert task.usage.reasoning_tokens == stated(usage, "completion_tokens_details", "reasoning_tokens")
+        assert task.usage.cache_read_tokens == stated(usage, "prompt_tokens_details", "cached_tokens")
+
+
+@laws
+@given(usage=RESPONSE_USAGE)
+def test_response(meter: Meter, wire: Wire, usage: Any) -> None:
+    """As for chat, under other names."""
+    wire.says({**openai_response(GPT), "usage": usage})
+    with track_task("test") as task:
+        wire.openai.responses.create(**p.RESPONSE)
+    if call_of(meter, task)["taskmeter.cost.status"] == "exact":
+        assert task.usage.input_tokens == stated(usage, "input_tokens")
+        assert task.usage.output_tokens == stated(usage, "output_tokens")
+
+
+def check_message(found: dict[str, Any], task: Task, usage: Any) -> None:
+    if found["taskmeter.cost.status"] == "exact":
+        cached = stated(usage, "cache_creation_input_tokens") + stated(usage, "cache_read_input_tokens")
+        assert task.usage.input_tokens == stated(usage, "input_tokens") + cached
+        assert task.usage.output_tokens == stated(usage, "output_tokens")
+        assert task.usage.fees.get("web_search", 0) == stated(usage, "server_tool_use", "web_search_requests")
+
+
+@laws
+@given(usage=MESSAGE_USAGE)
+def test_message(meter: Meter, wire: Wire, usage: Any) -> None:
+    """Anthropic's input count leaves out what went through the cache: the parts are added to it."""
+    wire.says({**anthropic_message(CLAUDE), "usage": usage})
+    with track_task("test") as task:
+        wire.anthropic.messages.create(**p.MESSAGE)
+    check_message(call_of(meter, task), task, usage)
+
+
+@laws
+@given(opening=MESSAGE_USAGE, closing=MESSAGE_USAGE)
+def test_message_stream(meter: Meter, wire: Wire, opening: Any, closing: Any) -> None:
+    """A stream states its usage twice: what the last word leaves out, the first said."""
+    body = anthropic_message(CLAUDE)
+    events = [dict(event.data) for event in anthropic_message_stream(body) if isinstance(event.data, dict)]
+    first = next(event for event in events if event["type"] == "message_start")
+    first["message"] = {**first["message"], "usage": opening}
+    next(event for event in events if event["type"] == "message_delta")["usage"] = closing
+    from taskmeter.demo.stub import Event
+
+    wire.streams([Event(event, name=event["type"]) for event in events])
+    with track_task("test") as task:
+        list(wire.anthropic.messages.create(**p.MESSAGE, stream=True))
+    found = call_of(meter, task)
+    before = opening if isinstance(opening, dict) else {}
+    after = {name: value for name, value in closing.items() if value is not None} if isinstance(closing, dict) else {}
+    check_message(found, task, {**before, **after})
+
+
+@laws
+@given(usage=CHAT_USAGE)
+def test_chat_stream(meter: Meter, wire: Wire, usage: Any) -> None:
+    """What the last chunk says counts, if it says a count."""
+    from taskmeter.demo.stub import openai_chat_stream
+
+    wire.streams(openai_chat_stream({**openai_chat(GPT), "usage": usage}))
+    with track_task("test") as task:
+        list(wire.openai.chat.completions.create(**p.CHAT, stream=True))
+    if call_of(meter, task)["taskmeter.cost.status"] == "exact":
+        assert task.usage.input_tokens == stated(usage, "prompt_tokens")
+        assert task.usage.output_tokens == stated(usage, "completion_tokens")
