@@ -53,6 +53,22 @@ sys.exit(3)
     assert receiver.sum("taskmeter.cost") == 0.25
 
 
+def test_a_program_that_is_killed_loses_only_its_last_moment(tmp_path: Path) -> None:
+    """What ended some time before is in the spool, whatever the end."""
+    program = """
+import os, signal, time, taskmeter
+taskmeter.configure()
+for number in range(1_000):
+    with taskmeter.track_task("quick"):
+        pass
+time.sleep(1)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = run(program, tmp_path)
+    assert (done.code, done.err) == (-9, "")
+    assert len(spooled(tmp_path / ".taskmeter")) == 1_000
+
+
 def test_a_forked_process_delivers_its_own(tmp_path: Path) -> None:
     """Each process writes and sends what it did, once, and ends at once."""
     program = """
