@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import decimal
+import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -247,6 +249,16 @@ def test_overflow_lines_become_waste_with_their_step() -> None:
     assert task.drain()[-1] == LedgerLine("model", "(other)", Decimal(1), Decimal(1))
 
 
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads take turns after microseconds, not milliseconds, so that they do meet inside a booking."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("hasty_threads")
 def test_sixteen_threads_book_exactly() -> None:
     """16 threads x 500 bookings, of a tenth of a cent each, to two steps of one task."""
     task = Ledger()

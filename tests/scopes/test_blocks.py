@@ -236,6 +236,19 @@ def test_scopes_that_end_in_the_order_they_began() -> None:
     assert otel.get_current() == before
 
 
+def test_an_outer_scope_ends_though_an_inner_one_ended_elsewhere() -> None:
+    """What another thread ended is not waited for: after the outer scope the context is what it was."""
+    before = otel.get_current()
+    stack = ExitStack()
+    with track_task("outer") as outer:
+        stack.enter_context(track_task("inner"))
+        thread = threading.Thread(target=stack.close)
+        thread.start()
+        thread.join()
+        assert current_task() is outer
+    assert otel.get_current() == before
+
+
 def test_a_task_in_a_plain_generator_does_not_take_its_consumers_place() -> None:
     """A consumer that opened a task between two steps of such a generator keeps it when the generator is closed."""
 
