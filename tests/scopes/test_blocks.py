@@ -162,12 +162,12 @@ def test_interleaved_coroutines_share_one_opener_exactly() -> None:
 
 
 def test_interleaved_tasks_of_one_opener_end_their_own() -> None:
-    """Tasks that end in another order than they began keep outcome and cost apart."""
+    """Tasks that overlap and end in the order they began keep outcome and cost apart."""
     opener = track_task("work")
 
     async def work(number: int) -> Task:
         async with opener as task:
-            await asyncio.sleep(0.001 * (7 - number))
+            await asyncio.sleep(0.002 * number)  # the first to begin is the first to end
             charge(number)
             task.succeed(value=number)
             assert current_task() is task
