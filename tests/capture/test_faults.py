@@ -89,12 +89,12 @@ OTHERS: list[tuple[object, str]] = [
 ]
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """Raised by what is broken on purpose."""
 
 
 def broken(*_: object, **__: object) -> Any:
-    raise Broken
+    raise BrokenError
 
 
 @functools.cache

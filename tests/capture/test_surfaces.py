@@ -5,11 +5,35 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import httpx2
+import openai
 import pytest
 
-from taskmeter.demo.stub import Billed, Json, anthropic_message, openai_chat, openai_embeddings, openai_response
+from taskmeter.demo.stub import (
+    Billed,
+    Event,
+    Json,
+    Sse,
+    anthropic_message,
+    openai_chat,
+    openai_chat_stream,
+    openai_embeddings,
+    openai_response,
+)
 from tests.capture import programs as p
-from tests.capture.harness import CLAUDE, CLAUDE_USD, GPT, GPT_USD, Meter, Program, attributes, run_bare, run_metered
+from tests.capture.harness import (
+    CLAUDE,
+    CLAUDE_USD,
+    GPT,
+    GPT_USD,
+    Kit,
+    Meter,
+    Program,
+    ToStub,
+    attributes,
+    run_bare,
+    run_metered,
+)
 
 CHAT = openai_chat(GPT, '{"done": true}')
 RESPONSE = openai_response(GPT, '{"done": true}')
@@ -105,6 +129,28 @@ def test_usage_of_a_chat_stream_is_not_asked_for_elsewhere(meter: Meter, program
     assert run.bodies == bodies
     assert attributes(span)["taskmeter.cost.status"] == "estimated"
     assert "estimated as UTF-8 bytes / 4" in attributes(span)["taskmeter.cost.status.reason"]
+
+
+def test_azure_stream_is_asked_and_its_filter_results_stay(meter: Meter) -> None:
+    """Only the chunk that brings the usage is hidden, not another one without choices."""
+    events = openai_chat_stream(CHAT)
+    assert isinstance(events[0].data, dict)
+    filtered = Event({**events[0].data, "choices": [], "prompt_filter_results": []})
+
+    def program(kit: Kit) -> Any:
+        client = openai.AzureOpenAI(
+            azure_endpoint="https://house.openai.azure.com",
+            api_version="2025-04-01",
+            api_key="stub",
+            http_client=httpx2.Client(transport=ToStub(kit.url)),
+        )
+        with client:
+            return list(client.chat.completions.create(**p.CHAT, stream=True))
+
+    run = run_metered(program, (Sse([filtered, *events]),), meter)
+    assert run.bodies[0]["stream_options"] == {"include_usage": True}
+    assert [len(chunk[1]["choices"]) for chunk in run.seen[1]] == [0, 1, 1, 1]
+    assert run.task.usage.input_tokens == 120
 
 
 def test_stream_usage_false_asks_for_nothing(meter: Meter) -> None:

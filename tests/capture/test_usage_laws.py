@@ -11,7 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskmeter import Task, track_task
-from taskmeter.demo.stub import anthropic_message, anthropic_message_stream, openai_chat, openai_response
+from taskmeter.demo.stub import (
+    Event,
+    anthropic_message,
+    anthropic_message_stream,
+    openai_chat,
+    openai_chat_stream,
+    openai_response,
+)
 from tests.capture import programs as p
 from tests.capture.harness import CLAUDE, GPT, Kit, Meter, attributes
 
@@ -179,8 +186,6 @@ def test_message_stream(meter: Meter, wire: Wire, opening: Any, closing: Any) ->
     first = next(event for event in events if event["type"] == "message_start")
     first["message"] = {**first["message"], "usage": opening}
     next(event for event in events if event["type"] == "message_delta")["usage"] = closing
-    from taskmeter.demo.stub import Event
-
     wire.streams([Event(event, name=event["type"]) for event in events])
     with track_task("test") as task:
         list(wire.anthropic.messages.create(**p.MESSAGE, stream=True))
@@ -194,8 +199,6 @@ def test_message_stream(meter: Meter, wire: Wire, opening: Any, closing: Any) ->
 @given(usage=CHAT_USAGE)
 def test_chat_stream(meter: Meter, wire: Wire, usage: Any) -> None:
     """What the last chunk says counts, if it says a count."""
-    from taskmeter.demo.stub import openai_chat_stream
-
     wire.streams(openai_chat_stream({**openai_chat(GPT), "usage": usage}))
     with track_task("test") as task:
         list(wire.openai.chat.completions.create(**p.CHAT, stream=True))

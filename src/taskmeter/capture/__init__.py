@@ -54,7 +54,11 @@ def _hooks(provider: Provider) -> list[Hook]:
     base, streaming = f"{provider.package}._base_client", f"{provider.package}._streaming"
     traced = [] if provider.traced_method is None else [provider.traced_method]
     return [
-        *(Hook(base, f"{kind}APIClient", name, driver.traced) for name in traced for kind in ("Sync", "Async")),
+        *(
+            Hook(base, f"{kind}APIClient", name, driver.traced, optional=True)
+            for name in traced
+            for kind in ("Sync", "Async")
+        ),
         Hook(base, "SyncAPIClient", "request", driver.request),
         Hook(base, "AsyncAPIClient", "request", driver.request_async),
         Hook(base, "SyncAPIClient", "_process_response", driver.process_response),

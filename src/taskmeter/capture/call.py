@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Literal
@@ -57,7 +58,7 @@ class Call:
         self._provider = provider
         self._operation = operation
         self._provider_name = provider.name(client)
-        self._request = request_body(options)
+        self._request: Mapping[str, object] = request_body(options)
         self._scope = current_scope()
         self._identity = identity_attributes(self._scope.task if self._scope is not None else None)
         self._start_ns = time.time_ns()

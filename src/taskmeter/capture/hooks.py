@@ -25,6 +25,8 @@ class Hook:
     owner: str
     attribute: str
     wrapper: Wrapper
+    optional: bool = False
+    """Whether versions without this function work as well without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,9 @@ class Hooks:
         owner = getattr(module, hook.owner, None)
         original = getattr(owner, "__dict__", {}).get(hook.attribute)
         if not isinstance(owner, type) or original is None:
-            # Each hook stands alone: without this symbol the others still work.
-            log.warning("taskmeter: %s.%s.%s does not exist in this version; that hook is off", *key)
+            if not hook.optional:
+                # Each hook stands alone: without this symbol the others still work.
+                log.warning("taskmeter: %s.%s.%s does not exist in this version; that hook is off", *key)
             return
         replacement = wrapt.FunctionWrapper(original, hook.wrapper)
         setattr(owner, hook.attribute, replacement)

@@ -103,7 +103,7 @@ def items(value: object) -> list[object]:
 def split(total: int, rest: Part, parts: dict[Part, int]) -> tuple[dict[Part, int], str]:
     """`total` as disjoint `parts` and what is left as `rest`, zeros dropped; and a doubt if the parts exceed it."""
     left = total - sum(parts.values())
-    whole = {part: count for part, count in parts.items() if count}
+    whole: dict[Part, int] = {part: count for part, count in parts.items() if count}
     if left > 0:
         whole[rest] = left
     return whole, "" if left >= 0 else f"parts of {total} {rest} tokens add up to more"
