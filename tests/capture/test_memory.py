@@ -8,6 +8,8 @@ from collections import Counter
 from typing import Any
 from weakref import finalize
 
+import pytest
+
 from taskmeter.capture import streams
 from taskmeter.capture.call import Call
 from taskmeter.demo.stub import StubProvider, openai_chat
@@ -32,6 +34,7 @@ def settled() -> tuple[int, int, int]:
     return now
 
 
+@pytest.mark.slow
 def test_memory(meter: Meter) -> None:
     """2,000 calls and 200 abandoned streams leave no call, no entry and no finalizer."""
     with StubProvider(lambda _: CHAT) as stub:

@@ -73,6 +73,27 @@ def test_credentials_that_another_observed_client_fetches(meter: Meter) -> None:
     assert attributes(outer_span)["gen_ai.usage.input_tokens"] == 120
 
 
+def test_async_credentials_that_another_observed_client_fetches(meter: Meter) -> None:
+    """As in the synchronous client: listing models inside a call is not that call's answer."""
+
+    async def main(url: str) -> None:
+        async with Kit(url).aopenai() as inner:
+
+            async def credentials() -> str:
+                await inner.models.list()
+                return "token"
+
+            async with openai.AsyncAzureOpenAI(
+                azure_endpoint=url, api_version="2025-04-01", azure_ad_token_provider=credentials
+            ) as client:
+                await client.chat.completions.create(**p.CHAT)
+
+    with StubProvider(Script({"data": []}, openai_chat(GPT))) as stub, track_task("test") as task:
+        asyncio.run(main(stub.url))
+    assert (task.calls, task.unpriced_calls) == (1, 0)
+    assert task.cost.total == meter.leaf_sum() == GPT_USD
+
+
 def test_nested_call_of_a_client_that_is_not_observed() -> None:
     """It is neither counted nor taken for the answer of the call around it."""
     meter = Meter()
