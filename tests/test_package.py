@@ -16,9 +16,7 @@ OPTIONAL_OR_HEAVY = ("anthropic", "click", "genai_prices.data", "httpx", "httpx2
 def test_importing_taskmeter_loads_no_provider_no_http_client_and_no_price_data() -> None:
     """`import taskmeter` is cheap: what is optional or heavy is loaded only when used."""
     program = f"import sys, taskmeter; print([name for name in {OPTIONAL_OR_HEAVY} if name in sys.modules])"
-    result = subprocess.run(  # noqa: S603 - our own interpreter, our own program
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout.strip(), result.stderr) == (0, "[]", "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,21 +13,16 @@ from weakref import WeakSet
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import (
-    MetricExporter,
-    MetricExportResult,
-    MetricsData,
-    PeriodicExportingMetricReader,
-)
+from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter
 
 from taskmeter._config import Settings, otlp_from_environment, spool_from_environment
-from taskmeter._guard import guarded
 from taskmeter.capture import instrument, uninstrument
 from taskmeter.errors import ConfigurationError, MissingDependencyError
 from taskmeter.spool.write import SpoolExporter
+from taskmeter.telemetry.delivery import Ender, MetricReceipts, SpanQueue, within
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
 SPOOL_QUEUE: Final = 65_536
@@ -48,9 +43,9 @@ class Setup:
         meter_provider: MeterProvider | None,
         *,
         own: bool,
-        spool: _Queue | None,
-        otlp: _Queue | None,
-        receipts: _MetricReceipts | None,
+        spool: SpanQueue | None,
+        otlp: SpanQueue | None,
+        receipts: MetricReceipts | None,
     ) -> None:
         self.settings = settings
         self.ended = False
@@ -66,7 +61,7 @@ class Setup:
             ends.append(tracer_provider.shutdown)
         if meter_provider is not None:
             ends.append(meter_provider.shutdown)
-        self._enders = [_Ender(end) for end in ends]
+        self._enders = [Ender(end) for end in ends]
         atexit.register(self._exit)
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
@@ -78,7 +73,7 @@ class Setup:
         if self.ended:
             return False
         ended = [queue.ended for queue in self._queues]
-        flushed = _within(timeout_seconds, *self._flushes(int(timeout_seconds * 1000)))
+        flushed = within(timeout_seconds, *self._flushes(int(timeout_seconds * 1000)))
         before = self._missing
         self._missing = sum(max(0, count - queue.exported) for count, queue in zip(ended, self._queues, strict=True))
         accepted = self._receipts is None or self._receipts.accepted
@@ -193,15 +188,15 @@ def _set_up(settings: Settings) -> Setup:
     _stamp(tracer_provider)
     spool = otlp = receipts = meter_provider = None
     if settings.spool is not None:
-        spool = _Queue(SpoolExporter(settings.spool), SPOOL_QUEUE, SPOOL_DELAY_MILLIS)
+        spool = SpanQueue(SpoolExporter(settings.spool), SPOOL_QUEUE, SPOOL_DELAY_MILLIS)
         tracer_provider.add_span_processor(spool)
     if span_exporter is not None:
-        otlp = _Queue(cast(SpanExporter, span_exporter))
+        otlp = SpanQueue(cast(SpanExporter, span_exporter))
         tracer_provider.add_span_processor(otlp)
     if own:
         trace.set_tracer_provider(tracer_provider)
     if metric_exporter is not None:
-        receipts = _MetricReceipts(cast(MetricExporter, metric_exporter))
+        receipts = MetricReceipts(cast(MetricExporter, metric_exporter))
         meter_provider = MeterProvider([PeriodicExportingMetricReader(receipts)], resource, shutdown_on_exit=False)
         metrics.set_meter_provider(meter_provider)
     instrument(tracer_provider=tracer_provider, stream_usage=settings.stream_usage)
@@ -229,118 +224,6 @@ def _otlp_exporter(signal: str, protocol: str) -> object:
         raise MissingDependencyError(package, "otlp", purpose) from error
     name = "OTLPSpanExporter" if signal == "trace" else "OTLPMetricExporter"
     return cast(Callable[[], Any], getattr(module, name))()
-
-
-def _within(seconds: float, *actions: Callable[[], object]) -> bool:
-    """Runs `actions` side by side and returns whether all were done in time, none saying `False`.
-
-    Those that are late are left behind in threads that do not keep the program alive: the timeouts that
-    OpenTelemetry's own flush and shutdown take do not bind its exporters.
-    """
-    done: list[bool] = []
-
-    def run(action: Callable[[], object]) -> None:
-        with guarded("setup.deliver"):
-            done.append(action() is not False)
-
-    threads = [
-        threading.Thread(target=run, args=(action,), name="taskmeter-deliver", daemon=True) for action in actions
-    ]
-    deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return len(done) == len(actions) and all(done)
-
-
-class _Ender(threading.Thread):
-    """Runs `end` when told to, and does not keep the program alive when that takes long.
-
-    A thread that waits from the start, because from Python 3.12 on none can be started while the program ends.
-    """
-
-    def __init__(self, end: Callable[[], object]) -> None:
-        super().__init__(name="taskmeter-end", daemon=True)
-        self._end = end
-        self._told = threading.Event()
-        self.start()
-
-    def begin(self) -> None:
-        """Runs `end` in this thread, or at once where the thread was left behind by a fork."""
-        self._told.set()
-        if not self.is_alive():
-            self.run()
-
-    def run(self) -> None:
-        """Waits for `begin`."""
-        self._told.wait()
-        with guarded("setup.end"):
-            self._end()
-
-
-class _Queue(BatchSpanProcessor):
-    """A batch processor that knows how much of what ended was exported: the SDK's own `force_flush` always says yes."""
-
-    def __init__(
-        self, exporter: SpanExporter, max_queue_size: int | None = None, schedule_delay_millis: float | None = None
-    ) -> None:
-        self.ended = 0
-        self._count = threading.Lock()
-        self._receipts = _SpanReceipts(exporter)
-        super().__init__(self._receipts, max_queue_size, schedule_delay_millis)
-
-    @property
-    def exported(self) -> int:
-        """Spans that the exporter took."""
-        return self._receipts.accepted
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Called by OpenTelemetry for each span that ends."""
-        if span.context and span.context.trace_flags.sampled:
-            with self._count:
-                self.ended += 1
-        super().on_end(span)
-
-
-class _SpanReceipts(SpanExporter):
-    """Counts the spans that an exporter took."""
-
-    def __init__(self, exporter: SpanExporter) -> None:
-        self.accepted = 0
-        self._exporter = exporter
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
-        if result is SpanExportResult.SUCCESS:
-            self.accepted += len(spans)  # the processor exports one batch at a time
-        return result
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
-
-
-class _MetricReceipts(MetricExporter):
-    """Knows whether the last export, which has the totals of all before it, was taken."""
-
-    def __init__(self, exporter: MetricExporter) -> None:
-        super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)  # noqa: SLF001 - as readers do
-        self.accepted = True
-        self._exporter: Any = exporter
-
-    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        result: MetricExportResult = self._exporter.export(metrics_data, timeout_millis, **kwargs)
-        self.accepted = result is MetricExportResult.SUCCESS
-        return result
-
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        self._exporter.shutdown(timeout_millis, **kwargs)
-
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        return bool(self._exporter.force_flush(timeout_millis))
 
 
 class TaskmeterInstrumentor:

@@ -66,7 +66,7 @@ print(sorted(type(p).__name__ for p in processors), work().calls)
         }
         done = run(program, tmp_path, command=opentelemetry_instrument, **variables)
     assert (done.code, done.err) == (0, "")
-    assert done.out == "['BatchSpanProcessor', 'TaskSpanProcessor', '_Queue'] 2"
+    assert done.out == "['BatchSpanProcessor', 'SpanQueue', 'TaskSpanProcessor'] 2"
     assert sorted(span.span_id for span in receiver.spans) == sorted(
         span.span_id for span in spooled(tmp_path / ".taskmeter")
     )

@@ -167,7 +167,7 @@ print(json.dumps([trace.get_tracer_provider() is own, processors, [s.name for s 
     assert (done.code, done.err) == (0, "")
     kept, processors, seen = json.loads(done.out)
     assert kept
-    assert sorted(processors) == ["SimpleSpanProcessor", "TaskSpanProcessor", "_Queue"]
+    assert sorted(processors) == ["SimpleSpanProcessor", "SpanQueue", "TaskSpanProcessor"]
     assert receiver.requests == []
     spans = spooled(tmp_path / ".taskmeter")
     assert sorted(seen) == sorted([*(span.name for span in spans), "later"])

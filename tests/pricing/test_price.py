@@ -424,7 +424,7 @@ def test_import_does_not_read_the_data() -> None:
         "from genai_prices import data_snapshot\n"
         "print(before, 'genai_prices.data' in sys.modules, data_snapshot._custom_snapshot)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[] True None\n"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from taskmeter.account.ledger import Ledger
+from taskmeter.records import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +30,6 @@ class Scope:
     ledger: Ledger
     parent: Scope | None = None
     step: str | None = None
+    outcome: Outcome | None = None
+    """What was said of a task so far, and what it came to when it ended."""
     closed: bool = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from decimal import Decimal
 from functools import partial
 from typing import Literal
 from weakref import finalize
@@ -17,19 +16,17 @@ from opentelemetry.trace import Span, SpanKind
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
-from taskmeter.account import Entry, stated_charge
-from taskmeter.capture import collected
+from taskmeter.account import Entry
 from taskmeter.capture.attempts import Attempts
 from taskmeter.capture.provider import Client, Options, Provider, request_body
 from taskmeter.capture.reading import Reading
 from taskmeter.pricing import PriceContext, as_estimate, price
-from taskmeter.records import NO_USAGE, Priced, Usage, total
-from taskmeter.telemetry import providers, spans
+from taskmeter.records import NO_USAGE, Priced, Usage
+from taskmeter.telemetry import collected, providers, spans
 from taskmeter.telemetry.attributes import Attributes, cost_attributes, identity_attributes, usage_attributes
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope, with_stamp
 
-_ONE = Decimal(1)
 _UNPRICED = Priced("unpriced", reason="taskmeter failed to price it")
 _CALL = otel.create_key("taskmeter-call")
 
@@ -198,7 +195,7 @@ class Call:
         self._reading = reading
         self._priced = _UNPRICED  # stays if the next line fails
         self._priced = self._price(reading)
-        if self._span.is_recording():
+        if self._native and self._span.is_recording():  # ours is written once, at its end
             self._span.set_attributes(self._result_attributes())
             self._on_span = self._priced
 
@@ -290,11 +287,10 @@ class Call:
 
     def _emit_leaf(self, priced: Priced, *, wasted: bool) -> None:
         """Gives money a leaf span of its own: the SDK ended its span before anything could be put on it."""
-        if priced.charges:
-            estimated = any(charge.estimated for charge in priced.charges)
-            amount = total(charge.amount for charge in priced.charges)
-            lump = stated_charge(amount, "model", self._answering_model, _ONE, "call", estimated=estimated)
-            spans.emit_charge(lump, self._scope, context=self.context, wasted=wasted)
+        if priced.amount is not None:
+            attributes: Attributes = {names.CHARGE_CATEGORY: "model", names.CHARGE_ITEM: self._answering_model}
+            attributes |= cost_attributes(priced)
+            spans.emit_leaf(self._answering_model, attributes, self._scope, context=self.context, wasted=wasted)
 
     def _book(self) -> None:
         priced = self._priced

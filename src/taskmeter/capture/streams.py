@@ -9,8 +9,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from taskmeter._guard import guarded
-from taskmeter.capture import collected
 from taskmeter.capture.call import Call
+from taskmeter.telemetry import collected
 
 _held: WeakKeyDictionary[Any, Call] = WeakKeyDictionary()
 """The calls whose response body is still to be read, by response. Nothing is set on the response itself."""

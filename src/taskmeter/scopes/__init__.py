@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import ParamSpec, TypeVar, get_args, overload
 
 from taskmeter._guard import guarded
-from taskmeter.account import Entry, stated_charge
+from taskmeter.account import Entry, Scope, stated_charge
 from taskmeter.errors import UsageError
-from taskmeter.records import Category
+from taskmeter.records import Category, Charge
 from taskmeter.scopes.arguments import Money, money, text
 from taskmeter.scopes.handles import Step, Task, ToolRun
 from taskmeter.scopes.openers import StepOpener, TaskOpener, Text, ToolOpener
 from taskmeter.scopes.runs import TaskRun, current_run
-from taskmeter.telemetry import spans
+from taskmeter.telemetry import collected, spans
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope
 
@@ -47,6 +48,10 @@ def track_task(
     for argument, value in (("key", key), ("customer", customer)):
         if value is not None and not callable(value):
             text(value, argument)
+    given: object = labels
+    if given is not None and not isinstance(given, Mapping):
+        msg = f"labels={labels!r} must map names to strings, as {{'channel': 'mail'}}"
+        raise UsageError(msg)
     for label, value in (labels or {}).items():
         text(label, "labels key")
         text(value, f"labels[{label!r}]")
@@ -120,8 +125,11 @@ def charge(
         msg = "quantity=0 buys nothing; leave it out or pass a positive number"
         raise UsageError(msg)
     line = stated_charge(usd, category, text(item or category, "item"), count, text(unit, "unit"), estimated=estimated)
+    collected.run(partial(_charge, line, current_scope()))
+
+
+def _charge(line: Charge, scope: Scope | None) -> None:
     with guarded("scopes.charge"):
-        scope = current_scope()
         book(scope, Entry(charges=(line,)))
         spans.emit_charge(line, scope)
 

@@ -59,12 +59,11 @@ class _Account:
 class Task(_Account):
     """One unit of work with an outcome."""
 
-    __slots__ = ("_identity", "_outcome")
+    __slots__ = ("_identity",)
 
     def __init__(self, identity: TaskIdentity, scope: Scope) -> None:
         super().__init__(scope)
         self._identity = identity
-        self._outcome: Outcome | None = None
 
     @property
     def name(self) -> str:
@@ -88,8 +87,8 @@ class Task(_Account):
 
     @property
     def outcome(self) -> Outcome | None:
-        """What was said of it so far; `None` before anything was."""
-        return self._outcome
+        """What was said of it so far, and after its end what it came to; `None` before anything was said."""
+        return self._scope.outcome
 
     def succeed(self, *, value: Money | None = None, reason: str | None = None) -> None:
         """Says that the task reached its goal, and what that is worth (`value`, in USD)."""
@@ -112,7 +111,7 @@ class Task(_Account):
             msg = f"task {self.name!r} has ended, so its outcome cannot become {status!r} here; say it inside the task"
             raise UsageError(msg)
         amount = None if value is None else money(value, "value", negative=True)
-        self._outcome = Outcome(status, reason, amount)
+        self._scope.outcome = Outcome(status, reason, amount)
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r} id={self.id} cost={self.cost.total} {self.cost.currency}>"

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +21,7 @@ from taskmeter._guard import guarded
 from taskmeter.account import Entry, Ledger, Scope, TaskIdentity, outcome_of, stated_charge
 from taskmeter.records import Charge, Outcome
 from taskmeter.scopes.handles import Step, Task, ToolRun
-from taskmeter.telemetry import providers, spans
+from taskmeter.telemetry import collected, providers, spans
 from taskmeter.telemetry.attributes import (
     Attributes,
     charge_attributes,
@@ -75,6 +76,7 @@ class Run(ABC):
     """Entered once, by `with`; a generator's run is instead stepped into, see `wrapping`."""
 
     def __init__(self, opener: object) -> None:
+        collected.notice()
         self.opener = opener
         self.closed = False
         self.parent = current_run()
@@ -135,8 +137,11 @@ class Run(ABC):
         """Ends the run; `error` is what left its body. Once: what comes after the first does nothing."""
         if not self.closed:
             self.closed = True
-            with guarded("scopes.close"):
-                self._close(error)
+            collected.run(partial(self._close_guarded, error))
+
+    def _close_guarded(self, error: BaseException | None) -> None:
+        with guarded("scopes.close"):
+            self._close(error)
 
     @property
     @abstractmethod
@@ -195,7 +200,7 @@ class TaskRun(Run):
     def _close(self, error: BaseException | None) -> None:
         self.scope.closed = True
         ledger = self.scope.ledger
-        outcome = self._handle.outcome or outcome_of(error)
+        outcome = self.scope.outcome = self.scope.outcome or outcome_of(error)
         if outcome.status in ("failed", "abandoned"):
             ledger.condemn()
         lines = ledger.drain()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 from opentelemetry import metrics, trace
@@ -22,6 +23,7 @@ class _Providers:
 
 
 _current = _Providers()
+_lock = threading.Lock()
 
 
 def use(tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
@@ -43,6 +45,13 @@ def tracer() -> Tracer:
 def instruments() -> Instruments:
     """The metric instruments."""
     current = _current
+    if current.instruments is None:
+        with _lock:  # a second set would be refused as a duplicate
+            return _instruments_of(current)
+    return current.instruments
+
+
+def _instruments_of(current: _Providers) -> Instruments:
     if current.instruments is None:
         meter = metrics.get_meter(names.INSTRUMENTATION_NAME, __version__, current.meter_provider, names.SCHEMA_URL)
         current.instruments = Instruments(meter)

@@ -45,13 +45,17 @@ def end(
             span.end(end_ns)
 
 
-def emit_charge(charge: Charge, scope: Scope | None, *, context: Context | None = None, wasted: bool = False) -> None:
-    """A leaf span for money that no other span carries: the application's own charges, and calls that end too late."""
-    attributes: Attributes = {
-        names.SPAN_KIND: "charge",
-        **charge_attributes(charge),
-        **identity_attributes(scope.task if scope is not None else None),
-    }
+def emit_charge(charge: Charge, scope: Scope | None) -> None:
+    """A leaf span for a charge of the application's own."""
+    emit_leaf(charge.item, charge_attributes(charge), scope)
+
+
+def emit_leaf(
+    item: str, attributes: Attributes, scope: Scope | None, *, context: Context | None = None, wasted: bool = False
+) -> None:
+    """A leaf span for money that no other span carries; `attributes` say how much and what for."""
+    identity = identity_attributes(scope.task if scope is not None else None)
+    attributes = {names.SPAN_KIND: "charge", **attributes, **identity}
     if wasted:
         attributes[names.CALL_WASTED] = True
-    end(start(f"charge {charge.item}", attributes, context=context))
+    end(start(f"charge {item}", attributes, context=context))

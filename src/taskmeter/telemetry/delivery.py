@@ -1,0 +1,129 @@
+"""Handing spans and metrics to exporters in bounded time, knowing how much of it they took."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from taskmeter._guard import guarded
+
+
+def within(seconds: float, *actions: Callable[[], object]) -> bool:
+    """Runs `actions` side by side and returns whether all were done in time, none saying `False`.
+
+    Those that are late are left behind in threads that do not keep the program alive: the timeouts that
+    OpenTelemetry's own flush and shutdown take do not bind its exporters.
+    """
+    done: list[bool] = []
+
+    def run(action: Callable[[], object]) -> None:
+        with guarded("telemetry.deliver"):
+            done.append(action() is not False)
+
+    threads = [
+        threading.Thread(target=run, args=(action,), name="taskmeter-deliver", daemon=True) for action in actions
+    ]
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return len(done) == len(actions) and all(done)
+
+
+class Ender(threading.Thread):
+    """Runs `end` when told to, and does not keep the program alive when that takes long.
+
+    A thread that waits from the start, because from Python 3.12 on none can be started while the program ends.
+    """
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        super().__init__(name="taskmeter-end", daemon=True)
+        self._end = end
+        self._told = threading.Event()
+        self.start()
+
+    def begin(self) -> None:
+        """Runs `end` in this thread, or at once where the thread was left behind by a fork."""
+        self._told.set()
+        if not self.is_alive():
+            self.run()
+
+    def run(self) -> None:
+        """Waits for `begin`."""
+        self._told.wait()
+        with guarded("telemetry.end_exporters"):
+            self._end()
+
+
+class SpanQueue(BatchSpanProcessor):
+    """A batch processor that knows how much of what ended was exported: the SDK's own `force_flush` always says yes."""
+
+    def __init__(
+        self, exporter: SpanExporter, max_queue_size: int | None = None, schedule_delay_millis: float | None = None
+    ) -> None:
+        self.ended = 0
+        self._count = threading.Lock()
+        self._receipts = _SpanReceipts(exporter)
+        super().__init__(self._receipts, max_queue_size, schedule_delay_millis)
+
+    @property
+    def exported(self) -> int:
+        """Spans that the exporter took."""
+        return self._receipts.accepted
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Called by OpenTelemetry for each span that ends."""
+        if span.context and span.context.trace_flags.sampled:
+            with self._count:
+                self.ended += 1
+        super().on_end(span)
+
+
+class _SpanReceipts(SpanExporter):
+    """Counts the spans that an exporter took."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self.accepted = 0
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        if result is SpanExportResult.SUCCESS:
+            self.accepted += len(spans)  # the processor exports one batch at a time
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+class MetricReceipts(MetricExporter):
+    """Knows whether the last export, which has the totals of all before it, was taken."""
+
+    def __init__(self, exporter: MetricExporter) -> None:
+        super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)  # noqa: SLF001 - as readers do
+        self.accepted = True
+        self._exporter: Any = exporter
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        """Called by the metric reader."""
+        result: MetricExportResult = self._exporter.export(metrics_data, timeout_millis, **kwargs)
+        self.accepted = result is MetricExportResult.SUCCESS
+        return result
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Called by the metric reader."""
+        self._exporter.shutdown(timeout_millis, **kwargs)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Called by the metric reader."""
+        return bool(self._exporter.force_flush(timeout_millis))
