@@ -11,7 +11,7 @@ from taskmeter._guard import guarded
 from taskmeter.account import Entry, Scope, stated_charge
 from taskmeter.errors import UsageError
 from taskmeter.records import Category, Charge
-from taskmeter.scopes.arguments import Money, money, text
+from taskmeter.scopes.arguments import Money, free_labels, money, text
 from taskmeter.scopes.handles import Step, Task, ToolRun
 from taskmeter.scopes.openers import StepOpener, TaskOpener, Text, ToolOpener
 from taskmeter.scopes.runs import TaskRun, current_run
@@ -48,16 +48,10 @@ def track_task(
     for argument, value in (("key", key), ("customer", customer)):
         if value is not None and not callable(value):
             text(value, argument)
-    given: object = labels
-    if given is not None and not isinstance(given, Mapping):
-        msg = f"labels={labels!r} must map names to strings, as {{'channel': 'mail'}}"
-        raise UsageError(msg)
-    for label, value in (labels or {}).items():
-        text(label, "labels key")
-        text(value, f"labels[{label!r}]")
+    free = free_labels(labels)
     if name is not None and not isinstance(name, str):
-        return TaskOpener(None, key, customer, labels)(name)
-    return TaskOpener(_name(name), key, customer, labels)
+        return TaskOpener(None, key, customer, free)(name)
+    return TaskOpener(_name(name), key, customer, free)
 
 
 @overload

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Context, Decimal, InvalidOperation
+from typing import cast
 
 from taskmeter.errors import UsageError
 
@@ -42,3 +44,14 @@ def text(value: object, argument: str) -> str:
         msg = f"{argument}={value!r} must be a non-empty string"
         raise UsageError(msg)
     return value
+
+
+def free_labels(value: object) -> dict[str, str]:
+    """A copy of `value` if it maps names to strings, empty for `None`; raises `UsageError` otherwise."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        msg = f"labels={value!r} must map names to strings, as in {{'channel': 'mail'}}"
+        raise UsageError(msg)
+    labels = cast("Mapping[object, object]", value)
+    return {text(name, "labels key"): text(label, f"labels[{name!r}]") for name, label in labels.items()}

@@ -86,11 +86,11 @@ class TaskOpener(Opener[Task]):
 
     _word = "track_task"
 
-    def __init__(self, name: str | None, key: Text, customer: Text, labels: Mapping[str, str] | None) -> None:
+    def __init__(self, name: str | None, key: Text, customer: Text, labels: Mapping[str, str]) -> None:
         super().__init__(name)
         self._key = key
         self._customer = customer
-        self._labels = dict(labels or {})
+        self._labels = labels
 
     def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> Run:
         key = _resolve(self._key, "key", args, kwargs)
