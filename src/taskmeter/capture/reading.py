@@ -54,10 +54,8 @@ def field(value: object, *path: str) -> object:
     for name in path:
         if value is None:
             return None
-        if isinstance(value, dict):  # what JSON decodes to; a check for any `Mapping` costs 20 times as much
-            value = cast("dict[str, object]", value).get(name)
-        else:
-            value = getattr(value, name, None)
+        # A dict is what JSON decodes to; a check for any `Mapping` costs 20 times as much.
+        value = cast("dict[str, object]", value).get(name) if isinstance(value, dict) else getattr(value, name, None)
     return value
 
 
