@@ -64,6 +64,10 @@ class Setup:
         self._enders = [Ender(end) for end in ends]
         atexit.register(self._exit)
 
+    def hook(self) -> None:
+        """Puts the hooks on; again, no effect."""
+        instrument(tracer_provider=self._tracer_provider, stream_usage=self.settings.stream_usage)
+
     def flush(self, timeout_seconds: float = 10.0) -> bool:
         """Writes and sends what is waiting. Returns whether all that ended since the last flush went out, in time.
 
@@ -143,7 +147,7 @@ def configure(
     that cannot be served; `MissingDependencyError` when an exporter's package is missing.
     """
     global _setup  # noqa: PLW0603 - OpenTelemetry's global provider is one per process, and so is this
-    if service_name is not None and not service_name.strip():
+    if service_name is not None and not _is_text(service_name):
         msg = f"service_name={service_name!r} names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME"
         raise ConfigurationError(msg)
     settings = Settings(service_name=service_name, spool=_spool_directory(spool), stream_usage=stream_usage)
@@ -158,7 +162,13 @@ def configure(
         elif _setup.settings != settings:
             msg = f"configure() was called before with {_setup.settings}, now with {settings}; call it once per process"
             raise ConfigurationError(msg)
+        else:
+            _setup.hook()  # again, if `uninstrument()` was called since
         return _setup
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _spool_directory(spool: Spool) -> Path | None:
@@ -166,8 +176,8 @@ def _spool_directory(spool: Spool) -> Path | None:
         return None
     if spool is None or spool is True:
         return spool_from_environment()
-    if not str(spool):
-        msg = "spool='' names no directory; pass a path, or False for no spool"
+    if not _is_text(spool) and not isinstance(spool, Path):
+        msg = f"spool={spool!r} names no directory; pass a path, or False for no spool"
         raise ConfigurationError(msg)
     return Path(spool)
 
@@ -199,8 +209,9 @@ def _set_up(settings: Settings) -> Setup:
         receipts = MetricReceipts(cast(MetricExporter, metric_exporter))
         meter_provider = MeterProvider([PeriodicExportingMetricReader(receipts)], resource, shutdown_on_exit=False)
         metrics.set_meter_provider(meter_provider)
-    instrument(tracer_provider=tracer_provider, stream_usage=settings.stream_usage)
-    return Setup(settings, tracer_provider, meter_provider, own=own, spool=spool, otlp=otlp, receipts=receipts)
+    setup = Setup(settings, tracer_provider, meter_provider, own=own, spool=spool, otlp=otlp, receipts=receipts)
+    setup.hook()
+    return setup
 
 
 def _stamp(provider: TracerProvider) -> None:

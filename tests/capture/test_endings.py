@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
+import weakref
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from taskmeter.demo.stub import (
     Hang,
     Json,
     Sse,
+    StubProvider,
     anthropic_message,
     anthropic_message_stream,
     openai_chat,
@@ -33,6 +35,7 @@ from tests.capture.harness import (
     CLAUDE_USD,
     GPT,
     GPT_USD,
+    MESSAGES,
     Kit,
     Meter,
     Program,
@@ -414,3 +417,32 @@ def test_error_of_a_call_outside_any_task_is_a_span(meter: Meter) -> None:
         p.chat(Kit(stub.url))
     [span] = meter.model_spans()
     assert "taskmeter.task.id" not in attributes(span)
+
+
+@pytest.mark.parametrize("api", ["chat", "responses", "messages"])
+@pytest.mark.parametrize("events", [1, 2])
+def test_a_stream_left_with_break_is_booked_to_the_task_that_left_it(meter: Meter, api: str, events: int) -> None:
+    """At once, though OpenAI's stream is a reference cycle that only a garbage collection would end."""
+    gc.disable()
+    try:
+        with StubProvider() as stub, track_task("test") as task:
+            kit = Kit(stub.url)
+            stream: Any = {
+                "chat": lambda: kit.openai().chat.completions.create(model=GPT, messages=MESSAGES, stream=True),
+                "responses": lambda: kit.openai().responses.create(model=GPT, input="a", stream=True),
+                "messages": lambda: kit.anthropic().messages.create(
+                    model=CLAUDE, max_tokens=9, messages=MESSAGES, stream=True
+                ),
+            }[api]()
+            for number, _ in enumerate(stream, 1):
+                if number == events:
+                    break
+            dropped = weakref.ref(stream)
+            del stream, _
+            assert dropped() is None
+            assert (task.calls, task.unpriced_calls) == (1, 0)
+            assert task.cost.total == task.cost.estimated == task.cost.wasted > 0
+            kit.close()
+    finally:
+        gc.enable()
+    assert task.cost.total == meter.leaf_sum()

@@ -15,7 +15,7 @@ import taskmeter
 from taskmeter import _guard, track_task
 from taskmeter.capture import anthropic as claude_room
 from taskmeter.capture import call as call_room
-from taskmeter.capture import driver, hooks
+from taskmeter.capture import driver, hooks, streams
 from taskmeter.capture import openai as openai_room
 from taskmeter.capture.attempts import Attempts
 from taskmeter.demo.stub import Error, Sse, StubProvider, anthropic_message, openai_chat, openai_chat_stream
@@ -56,6 +56,7 @@ PLACES: dict[str, tuple[object, str]] = {
     "capture.answer": (driver, "_read_answer"),
     "capture.late_answer": (call_room.Call, "answer"),
     "capture.stream": (driver, "held_by"),
+    "capture.twin": (streams, "copy"),
     "capture.close": (call_room.Call, "closed"),
     "capture.attempt": (Attempts, "failed"),
     "capture.event": (openai_room._StreamReader, "read"),

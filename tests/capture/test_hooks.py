@@ -18,6 +18,7 @@ import pytest
 import taskmeter
 from taskmeter import track_task
 from taskmeter.demo.stub import Error, StubProvider, succeed
+from taskmeter.errors import UsageError
 from tests.capture import programs as p
 from tests.capture.harness import CLAUDE, MESSAGES, Kit, Meter
 
@@ -183,3 +184,10 @@ def test_anthropic_without_a_global_provider_has_our_span(meter: Meter, status: 
     assert span.status.status_code.name == ("UNSET" if status == 200 else "ERROR")
     assert task.cost.total == meter.leaf_sum()
     assert (task.cost.total > Decimal(0)) is (status == 200)
+
+
+@pytest.mark.parametrize("argument", ["tracer_provider", "meter_provider"])
+def test_what_is_no_provider_is_refused(argument: str) -> None:
+    """The message shows the value and the fix; no hook goes on."""
+    with pytest.raises(UsageError, match=rf"{argument}=5 has no get_.*pass an OpenTelemetry provider"):
+        taskmeter.instrument(**{argument: 5})  # type: ignore[arg-type]

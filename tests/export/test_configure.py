@@ -281,3 +281,25 @@ refused(spool="one")
     assert "spool=PosixPath('two')" in other
     assert flushed == "False"
     assert later.startswith("configure() was called after shutdown()")
+
+
+def test_configuring_again_puts_the_hooks_back(tmp_path: Path) -> None:
+    """After `uninstrument()` the same `configure()` call observes again, with one spool."""
+    program = """
+import taskmeter
+from app import work
+taskmeter.configure()
+taskmeter.uninstrument()
+taskmeter.configure()
+print(work().calls)
+"""
+    done = run(program, tmp_path)
+    assert (done.code, done.out, done.err) == (0, "2", "")
+
+
+@pytest.mark.parametrize("setting", ["spool=5", "service_name=3", "spool='  '"])
+def test_settings_of_the_wrong_type_are_refused(tmp_path: Path, setting: str) -> None:
+    """The message shows the value and the fix."""
+    done = run(f"import taskmeter\ntaskmeter.configure({setting})", tmp_path)
+    assert done.code == 1
+    assert f"ConfigurationError: {setting.replace(chr(34), chr(39))} names" in done.err

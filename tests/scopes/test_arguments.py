@@ -186,3 +186,15 @@ def test_bad_text_is_refused_also_where_decimals_do_not_raise() -> None:
         host.traps[decimal.InvalidOperation] = False
         with pytest.raises(UsageError, match="amount='a lot'"):
             charge("a lot")
+
+
+def test_more_labels_than_a_span_holds_are_refused() -> None:
+    """Otherwise the span would drop what it knows first: whose it is."""
+    with pytest.raises(UsageError, match="33 labels, more than 32"):
+        track_task("work", labels={f"label-{number}": "x" for number in range(33)})
+
+
+def test_labels_that_map_nothing_are_refused() -> None:
+    """The message shows the value and what it should be."""
+    with pytest.raises(UsageError, match=r"labels=\['a'\] must map names to strings"):
+        track_task("work", labels=["a"])  # type: ignore[arg-type]

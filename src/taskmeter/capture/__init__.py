@@ -102,6 +102,15 @@ def instrument(
     if client is not None and not _is_client(client):
         msg = f"instrument({type(client).__name__!r} object): pass an OpenAI or Anthropic client, or nothing for all"
         raise UsageError(msg)
+    for argument, provider, method in (
+        ("tracer_provider", tracer_provider, "get_tracer"),
+        ("meter_provider", meter_provider, "get_meter"),
+    ):
+        if provider is not None and not hasattr(provider, method):
+            msg = (
+                f"{argument}={provider!r} has no {method}(); pass an OpenTelemetry provider, or None for the global one"
+            )
+            raise UsageError(msg)
     with _lock, guarded("capture.instrument"):
         providers.use(tracer_provider, meter_provider)
         _clients.stream_usage = stream_usage

@@ -15,7 +15,7 @@ from typing import Any
 from taskmeter._guard import guarded
 from taskmeter.capture.call import Call, current_call, without_call
 from taskmeter.capture.provider import Client, Options, Provider, request_body
-from taskmeter.capture.streams import held_by, hold, observed, observed_async
+from taskmeter.capture.streams import Events, held_by, hold, observed, observed_async
 from taskmeter.telemetry.context import inside
 
 Wrapped = Callable[..., Any]
@@ -148,14 +148,12 @@ class Driver:
     def stream(self, wrapped: Wrapped, stream: Any, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `Stream.__stream__`."""
         call = _call_of(stream)
-        events = wrapped(*args, **kwargs)
-        return events if call is None else observed(events, call)
+        return wrapped(*args, **kwargs) if call is None else observed(Events(wrapped, stream), call)
 
     def stream_async(self, wrapped: Wrapped, stream: Any, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `AsyncStream.__stream__`."""
         call = _call_of(stream)
-        events = wrapped(*args, **kwargs)
-        return events if call is None else observed_async(events, call)
+        return wrapped(*args, **kwargs) if call is None else observed_async(Events(wrapped, stream), call)
 
     def close(self, wrapped: Wrapped, stream: Any, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `Stream.close`: before the SDK ends its own span."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from copy import copy
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from taskmeter._guard import guarded
 from taskmeter.capture.call import Call
@@ -30,9 +31,37 @@ def held_by(response: Any) -> Call | None:
     return _held.get(response) if _held else None
 
 
-def observed(events: Iterator[Any], call: Call) -> Generator[Any, None, None]:
+class Events:
+    """The SDK's own events of a stream, not begun yet.
+
+    They are made by a twin of the stream. OpenAI's stream holds its events and they hold the stream, so that one left
+    with `break` would stay open, and its call unbooked, until the garbage collector comes by; the twin holds no events.
+    """
+
+    __slots__ = ("_make", "_stream", "_twin")
+
+    def __init__(self, wrapped: Callable[..., Any], stream: Any) -> None:
+        self._make: Callable[[Any], Any] = getattr(wrapped, "__func__", type(stream).__stream__)
+        self._stream = ref(stream)
+        self._twin = stream  # stays so if it cannot be copied
+        with guarded("capture.twin"):
+            self._twin = copy(stream)
+
+    def begin(self) -> Any:
+        """The events, at the first step: what a subclass has set on the stream since is the twin's as well."""
+        stream, twin = self._stream(), self._twin
+        with guarded("capture.twin"):
+            if stream is not None and twin is not stream:
+                vars(twin).update(vars(stream))
+                vars(twin).pop("_iterator", None)
+        return self._make(twin)
+
+
+def observed(unbegun: Events, call: Call) -> Generator[Any, None, None]:
     """The same events, in the same order and as lazily; ends `call` with them."""
+    events: Iterator[Any] | None = None
     try:
+        events = unbegun.begin()
         call.reading = True
         for event in events:
             if not _hidden(call, event):
@@ -52,9 +81,11 @@ def observed(events: Iterator[Any], call: Call) -> Generator[Any, None, None]:
             events.close()
 
 
-async def observed_async(events: AsyncIterator[Any], call: Call) -> AsyncGenerator[Any, None]:
+async def observed_async(unbegun: Events, call: Call) -> AsyncGenerator[Any, None]:
     """See `observed`."""
+    events: AsyncIterator[Any] | None = None
     try:
+        events = unbegun.begin()
         call.reading = True
         async for event in events:
             if not _hidden(call, event):

@@ -43,7 +43,7 @@ def track_task(
 
     `name` is the workflow type; a decorated function's own name by default. `key` (your business key) and `customer`
     are strings, or for a decorated function callables that get its arguments: `key=lambda ticket: ticket.id`.
-    `labels` are free-form, few and short. A block gets the open `Task`; a function finds it by `current_task()`.
+    `labels` are free-form and few (32). A block gets the open `Task`; a function finds it by `current_task()`.
     """
     for argument, value in (("key", key), ("customer", customer)):
         if value is not None and not callable(value):

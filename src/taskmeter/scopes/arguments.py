@@ -46,6 +46,10 @@ def text(value: object, argument: str) -> str:
     return value
 
 
+MAX_LABELS = 32
+"""A span holds 128 attributes by default, and drops the first ones, its identity, when there are more."""
+
+
 def free_labels(value: object) -> dict[str, str]:
     """A copy of `value` if it maps names to strings, empty for `None`; raises `UsageError` otherwise."""
     if value is None:
@@ -54,4 +58,7 @@ def free_labels(value: object) -> dict[str, str]:
         msg = f"labels={value!r} must map names to strings, as in {{'channel': 'mail'}}"
         raise UsageError(msg)
     labels = cast("Mapping[object, object]", value)
+    if len(labels) > MAX_LABELS:
+        msg = f"labels= has {len(labels)} labels, more than {MAX_LABELS}: spans hold a limited number of attributes"
+        raise UsageError(msg)
     return {text(name, "labels key"): text(label, f"labels[{name!r}]") for name, label in labels.items()}
