@@ -6,7 +6,7 @@ DEV := .venv/.installed-dev
 SOURCES := src tests bench examples conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test backends examples coverage lint format types layers wheel bench clean
+.PHONY: help setup demo test fuzz backends examples coverage lint format types layers wheel bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(RUN) ## run the tests, but for those that need a backend
 
 backends: $(RUN) ## run the tests that send to real backends
 	$(BIN)/python -m pytest -m backends $(ARGS)
+
+fuzz: $(RUN) ## run 10,000 fuzzed answers, and the leak tests in full size
+	$(BIN)/python -m pytest -m fuzz $(ARGS)
 
 examples: $(RUN) ## run the examples in README, docs and docstrings
 	$(BIN)/python -m pytest $(wildcard README.md docs) src $(ARGS)

@@ -55,6 +55,8 @@ USAGE_REASONING: Final = "taskmeter.usage.reasoning_tokens"  # int
 CALLS: Final = "taskmeter.calls"  # int
 ATTEMPTS: Final = "taskmeter.attempts"  # int
 RETRIES: Final = "taskmeter.retries"  # int
+RETRY_SECONDS: Final = "taskmeter.retry_seconds"  # double, attempts that were repeated and waits; also on calls, if any
+EXPOSED_ATTEMPTS: Final = "taskmeter.exposed_attempts"  # int, unanswered, maybe billed; also on calls, if any
 TOOL_RUNS: Final = "taskmeter.tool_runs"  # int
 UNPRICED_CALLS: Final = "taskmeter.unpriced_calls"  # int
 
@@ -86,6 +88,7 @@ ERROR_TYPE: Final = "error.type"
 HTTP_STATUS: Final = "http.response.status_code"  # int
 RESEND_COUNT: Final = "http.request.resend_count"  # int, absent on the first
 ATTEMPT_WAIT: Final = "taskmeter.attempt.wait_seconds"  # double, slept before the next attempt
+POSSIBLY_BILLED: Final = "taskmeter.attempt.possibly_billed"  # bool, where true: sent, never answered; also on calls
 
 # --- tool runs: `execute_tool {name}`, INTERNAL; charges: `charge {item}`, INTERNAL
 TOOL_NAME: Final = "gen_ai.tool.name"

@@ -219,6 +219,8 @@ class Attempt:
     error_type: str
     wait_seconds: float | None = None
     """Time slept before the next attempt; `None` after the last."""
+    possibly_billed: bool = False
+    """Whether it was sent and never answered: the provider may have done the work, and bill it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from taskmeter._config import Settings, otlp_from_environment, spool_from_environment
-from taskmeter.capture import instrument, uninstrument
+from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.errors import ConfigurationError, MissingDependencyError
 from taskmeter.spool.write import SpoolExporter
 from taskmeter.telemetry.delivery import Ender, MetricReceipts, SpanQueue, within
@@ -98,6 +98,7 @@ class Setup:
             self._end()
 
     def _exit(self) -> None:
+        finish()
         if self._spool is not None:
             # The spool first: it is quick, and complete even if the program is killed while an endpoint is waited for.
             self._spool.force_flush()

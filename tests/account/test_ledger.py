@@ -74,6 +74,8 @@ ENTRIES = st.builds(
     usage=st.builds(Usage, st.dictionaries(st.sampled_from(["input", "output", "cache_read"]), st.integers(1, 10**6))),
     calls=COUNTS,
     attempts=st.integers(3, 9),
+    exposed_attempts=COUNTS,
+    retry_ns=st.integers(0, 10**12),
     tool_runs=COUNTS,
     unpriced_calls=COUNTS,
     wasted=st.booleans(),
@@ -151,8 +153,9 @@ class LedgerTree(RuleBasedStateMachine):
                 assert cost.wasted <= cost.total
                 for category in CATEGORIES:
                     assert getattr(cost, category) == added(entries, category=category)
-            for counter in ("calls", "attempts", "tool_runs", "unpriced_calls"):
+            for counter in ("calls", "attempts", "exposed_attempts", "tool_runs", "unpriced_calls"):
                 assert getattr(node.ledger, counter) == sum(getattr(booked, counter) for booked, _ in entries)
+            assert node.ledger.retry_seconds == sum(booked.retry_ns for booked, _ in entries) / 1e9
             assert node.ledger.retries == node.ledger.attempts - node.ledger.calls
             assert usage.input_tokens == sum(booked.usage.input_tokens for booked, _ in entries)
             assert usage.output_tokens == sum(booked.usage.output_tokens for booked, _ in entries)

@@ -14,6 +14,7 @@ from typing import Any
 import anthropic
 import httpx2
 import openai
+from openai._base_client import AsyncHttpxClientWrapper, SyncHttpxClientWrapper
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -136,13 +137,15 @@ class Kit:
         return self._opened(anthropic.Anthropic(**self._anthropic({"http_client": http, **options})))
 
     def aanthropic(self, **options: Any) -> anthropic.AsyncAnthropic:
-        return anthropic.AsyncAnthropic(**self._anthropic(options))
+        http = anthropic.DefaultAsyncHttpxClient(verify=False)
+        return anthropic.AsyncAnthropic(**self._anthropic({"http_client": http, **options}))
 
     def _openai(self, options: dict[str, Any], client: Any, transport: Any) -> dict[str, Any]:
         if self._public:
             http = client(transport=transport(self.url))
             return {"api_key": "stub", "http_client": http, "base_url": "https://api.openai.com/v1", **options}
-        return {"api_key": "stub", "base_url": f"{self.url}/v1", **options}
+        http = (SyncHttpxClientWrapper if client is httpx2.Client else AsyncHttpxClientWrapper)(verify=False)
+        return {"api_key": "stub", "base_url": f"{self.url}/v1", "http_client": http, **options}
 
     def _anthropic(self, options: dict[str, Any]) -> dict[str, Any]:
         tracing = {"tracer_provider": self._traced} if self._traced else False

@@ -51,6 +51,8 @@ PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
 PLACES: dict[str, tuple[object, str]] = {
     "capture.begin": (openai_room.OpenAI, "operation"),
     "capture.traced": (call_room.Call, "traced"),
+    "capture.failing": (call_room.Call, "failing"),
+    "capture.interrupt": (call_room.Call, "interrupt"),
     "capture.hold": (call_room.Call, "hold"),
     "capture.answered": (call_room.Call, "answered"),
     "capture.answer": (driver, "_read_answer"),
@@ -87,6 +89,7 @@ OTHERS: list[tuple[object, str]] = [
     (providers, "tracer"),
     (providers, "instruments"),
     (Attempts, "waited"),
+    (call_room, "estimate"),
 ]
 
 

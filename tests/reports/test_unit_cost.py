@@ -45,6 +45,7 @@ def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
         "estimated": Decimal("0.25"),
         "estimated_share": 0.238095,
         "unpriced_calls": 0,
+        "exposed_attempts": 0,
     }
     per_task = {"cost_per_success": Decimal("0.525"), "p50": Decimal("0.2"), "p95": Decimal("0.4")}
     assert result.rows == (UnitCost(name="resolve", kind="task", **expected, **per_task),)

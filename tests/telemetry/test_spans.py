@@ -37,10 +37,18 @@ ROLLUP = {
     "taskmeter.calls": 1,
     "taskmeter.attempts": 3,
     "taskmeter.retries": 2,
+    "taskmeter.retry_seconds": 1.5,
+    "taskmeter.exposed_attempts": 1,
     "taskmeter.tool_runs": 1,
     "taskmeter.unpriced_calls": 0,
 }
-CALL = Entry(usage=Usage({"input": 10, "cache_read": 4, "output": 2, "reasoning": 1}), calls=1, attempts=3)
+CALL = Entry(
+    usage=Usage({"input": 10, "cache_read": 4, "output": 2, "reasoning": 1}),
+    calls=1,
+    attempts=3,
+    exposed_attempts=1,
+    retry_ns=1_500_000_000,
+)
 
 
 @track_tool("crm.lookup", cost="0.50", call_id="call_1")

@@ -31,6 +31,10 @@ class Entry:
     usage: Usage = NO_USAGE
     calls: int = 0
     attempts: int = 0
+    exposed_attempts: int = 0
+    """Attempts that were sent and never answered: they may be billed all the same."""
+    retry_ns: int = 0
+    """Time lost: attempts that were repeated, and the waits after them."""
     tool_runs: int = 0
     unpriced_calls: int = 0
     wasted: bool = False
@@ -152,13 +156,23 @@ class Ledger:
             return self._sums.attempts - self._sums.calls
 
     @property
+    def exposed_attempts(self) -> int:
+        """Attempts without an answer that may be billed all the same: no cost of theirs is in `cost()`."""
+        return self._sums.exposed_attempts
+
+    @property
+    def retry_seconds(self) -> float:
+        """Time lost in attempts that were repeated and in the waits after them, summed over calls."""
+        return self._sums.retry_ns / 1e9
+
+    @property
     def tool_runs(self) -> int:
         """Tool runs, nested tasks included."""
         return self._sums.tool_runs
 
     @property
     def unpriced_calls(self) -> int:
-        """Calls that were answered but whose price is not known: `cost().total` is a lower bound if there are any."""
+        """Calls that were, or may be, billed at a price not known: `cost().total` is a lower bound if there are any."""
         return self._sums.unpriced_calls
 
     def _upwards(self) -> Iterator[Ledger]:
@@ -191,8 +205,10 @@ class _Sums:
         "by_category",
         "calls",
         "estimated",
+        "exposed_attempts",
         "fees",
         "list",
+        "retry_ns",
         "tokens",
         "tool_runs",
         "total",
@@ -206,10 +222,13 @@ class _Sums:
         self.tokens: dict[Part, int] = {}
         self.fees: dict[str, int] = {}
         self.calls = self.attempts = self.tool_runs = self.unpriced_calls = 0
+        self.exposed_attempts = self.retry_ns = 0
 
     def add(self, entry: Entry, *, wasted: bool) -> None:
         self.calls += entry.calls
         self.attempts += entry.attempts
+        self.exposed_attempts += entry.exposed_attempts
+        self.retry_ns += entry.retry_ns
         self.tool_runs += entry.tool_runs
         self.unpriced_calls += entry.unpriced_calls
         for part, count in entry.usage.tokens.items():

@@ -15,12 +15,13 @@ from taskmeter._guard import guarded
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.driver import Driver, close_response
 from taskmeter.capture.hooks import Hook, Hooks
+from taskmeter.capture.open_calls import finish
 from taskmeter.capture.openai import OpenAI
 from taskmeter.capture.provider import Client, Provider
 from taskmeter.errors import UsageError
 from taskmeter.telemetry import providers
 
-__all__ = ["instrument", "uninstrument"]
+__all__ = ["finish", "instrument", "uninstrument"]
 
 _PROVIDERS: tuple[Provider, ...] = (OpenAI(), Anthropic())
 
@@ -55,9 +56,9 @@ def _hooks(provider: Provider) -> list[Hook]:
     traced = [] if provider.traced_method is None else [provider.traced_method]
     return [
         *(
-            Hook(base, f"{kind}APIClient", name, driver.traced, optional=True)
+            Hook(base, owner, name, wrapper, optional=True)
             for name in traced
-            for kind in ("Sync", "Async")
+            for owner, wrapper in (("SyncAPIClient", driver.traced), ("AsyncAPIClient", driver.traced_async))
         ),
         Hook(base, "SyncAPIClient", "request", driver.request),
         Hook(base, "AsyncAPIClient", "request", driver.request_async),

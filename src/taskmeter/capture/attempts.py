@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
@@ -13,43 +14,71 @@ from taskmeter.records import Attempt
 from taskmeter.telemetry import spans
 from taskmeter.telemetry.attributes import Attributes
 
+_UNANSWERED = frozenset(
+    {"APIConnectionError", "RequestError", "ConnectionError", "TimeoutError", "SSLError", "EndOfStream"}
+)
+"""Classes of errors, of the SDKs, their HTTP clients and Python, that say that no answer came."""
+_UNSENT = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "WriteError", "WriteTimeout", "ProxyError", "LocalProtocolError"}
+    | {"UnsupportedProtocol", "InvalidURL", "TooManyRedirects", "ConnectionRefusedError", "gaierror"}
+)
+"""Those among them that come before the whole request is out: nothing to bill."""
+
 
 class Attempts:
-    """Counts retries, and pictures each failed attempt when its wait is over."""
+    """Counts retries and what they took, and pictures each failed attempt when its wait is over."""
 
-    __slots__ = ("_failed", "_identity", "_start_ns", "retries")
+    __slots__ = ("_failed", "_identity", "_over", "_start_ns", "exposed", "lost_ns", "retries")
 
     def __init__(self, start_ns: int, identity: Attributes) -> None:
         self._identity = identity
         self._start_ns = start_ns
-        self._failed: tuple[int, int | None, str] | None = None
+        self._failed: Attempt | None = None
+        self._over = False
         self.retries = 0
-        """Attempts that will be or were repeated."""
+        """Attempts that were repeated."""
+        self.exposed = 0
+        """Attempts that were sent and never answered: they may be billed."""
+        self.lost_ns = 0
+        """Time that attempts took which were to be repeated, with the waits after them."""
 
     def failed(self, response: object, error: BaseException | None) -> None:
         """The running attempt failed, with `response` or `error`, and will be repeated."""
-        self.retries += 1
-        self._failed = (time.time_ns(), *_status_and_type(response, error))
+        self._failed = self._attempt(response, error)
 
-    def waited(self, context: Context) -> None:
-        """The wait is over, or was cut short; the next attempt starts now. `context` has the span of the call."""
+    def waited(self, context: Context, *, repeated: bool) -> None:
+        """The wait is over: the next attempt starts now, or was called off. `context` has the span of the call."""
         if self._failed is None:
             return
-        failed_ns, status, error_type = self._failed
         now = time.time_ns()
-        wait_seconds = max(now - failed_ns, 0) / 1e9
-        self._emit(Attempt(self.retries, self._start_ns, failed_ns, status, error_type, wait_seconds), context)
+        wait_seconds = max(now - self._failed.end_ns, 0) / 1e9
+        self._emit(replace(self._failed, wait_seconds=wait_seconds), context)
         self._failed = None
+        self._over = not repeated
+        self.retries += repeated
+        self.lost_ns += max(now - self._start_ns, 0)
         self._start_ns = now
 
-    def gave_up(self, error: BaseException, context: Context) -> None:
-        """The call failed with `error`. Pictures its last attempt if there were others before."""
+    def gave_up(self, error: BaseException, context: Context, *, answered: bool) -> None:
+        """The call failed with `error`. Pictures its last attempt if there were others before. Again: no effect."""
+        if self._over:
+            return
+        self._over = True
+        attempt = self._attempt(error, error)
+        if answered:
+            attempt = replace(attempt, possibly_billed=False)  # what it was billed is known, or said to be not
         if self.retries:
-            status, error_type = _status_and_type(error, error)
-            attempt = Attempt(self.retries + 1, self._start_ns, time.time_ns(), status, error_type)
             self._emit(attempt, context)
+        else:
+            self.exposed += attempt.possibly_billed
+
+    def _attempt(self, answer: object, error: BaseException | None) -> Attempt:
+        status, error_type = _status_and_type(answer, error)
+        exposed = status is None and error is not None and possibly_billed(error)
+        return Attempt(self.retries + 1, self._start_ns, time.time_ns(), status, error_type, possibly_billed=exposed)
 
     def _emit(self, attempt: Attempt, context: Context) -> None:
+        self.exposed += attempt.possibly_billed
         attributes: Attributes = {names.SPAN_KIND: "attempt", **self._identity}
         if attempt.status_code is not None:
             attributes[names.HTTP_STATUS] = attempt.status_code
@@ -57,6 +86,8 @@ class Attempts:
             attributes[names.RESEND_COUNT] = attempt.number - 1
         if attempt.wait_seconds is not None:
             attributes[names.ATTEMPT_WAIT] = attempt.wait_seconds
+        if attempt.possibly_billed:
+            attributes[names.POSSIBLY_BILLED] = True
         span = spans.start(
             f"attempt {attempt.number}",
             attributes,
@@ -65,6 +96,29 @@ class Attempts:
             start_ns=attempt.start_ns,
         )
         spans.end(span, error_type=attempt.error_type, end_ns=attempt.end_ns)
+
+
+def possibly_billed(error: BaseException) -> bool:
+    """Whether an attempt that ended with `error` was sent, as far as one can tell, and never answered.
+
+    Errors are told by their classes' names along the chain of causes: neither HTTP client is imported by us. Somebody
+    who stops the program's work (`CancelledError`, `KeyboardInterrupt`) does so while it waits for the answer.
+    """
+    unanswered = not isinstance(error, Exception)
+    cause: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if cause is None:
+            break
+        classes = {kind.__name__ for kind in type(cause).__mro__}
+        if classes & _UNSENT or isinstance(field(cause, "status_code"), int):
+            return False
+        unanswered = unanswered or bool(classes & _UNANSWERED)
+        cause = cause.__cause__
+    return unanswered
+
+
+_LONGEST_CHAIN = 20
+"""Of causes. They can go in a circle."""
 
 
 def _status_and_type(answer: object, error: BaseException | None) -> tuple[int | None, str]:

@@ -17,7 +17,9 @@ from opentelemetry.trace import Span, SpanKind
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.account import Entry
+from taskmeter.capture import open_calls
 from taskmeter.capture.attempts import Attempts
+from taskmeter.capture.estimating import estimate
 from taskmeter.capture.provider import Client, Options, Provider, request_body
 from taskmeter.capture.reading import Reading
 from taskmeter.pricing import PriceContext, as_estimate, price
@@ -93,6 +95,7 @@ class Call:
         """Whether the body is still to be read when the method returns."""
         self.reading = False
         """Whether the SDK is reading the next event of the stream at this moment."""
+        open_calls.opened(self)
 
     def _start_span(self) -> None:
         attributes: Attributes = {names.SPAN_KIND: "call", **self._shared, **self._identity}
@@ -109,11 +112,26 @@ class Call:
         """An attempt failed and will be repeated after a wait."""
         self._attempts.failed(response, error)
         self._answers = 0
-        providers.instruments().retried(self._shared)
 
-    def attempt_waited(self) -> None:
-        """That wait is over."""
-        self._attempts.waited(self.context)
+    def attempt_waited(self, *, repeated: bool) -> None:
+        """That wait is over, or was cut short: then the attempt is not `repeated`."""
+        self._attempts.waited(self.context, repeated=repeated)
+        if self._native and self._span.is_recording():
+            self._span.set_attributes(self._attempt_attributes())  # now: the SDK ends its span before the call ends
+        if repeated:
+            providers.instruments().retried(self._shared)
+
+    def failing(self, error: BaseException) -> None:
+        """The request fails with `error`, and the SDK's own span, if it opened one, is still open."""
+        if self._native and self._span.is_recording() and not self.pending:
+            self._give_up(error)
+            self._span.set_attributes(self._end_attributes())
+            self._on_span = self._priced
+
+    def _give_up(self, error: BaseException) -> None:
+        self._attempts.gave_up(error, self.context, answered=self._answers > 0)
+        if self._priced is None and self._attempts.exposed:
+            self._priced = Priced("unpriced", reason="no answer came: may have been billed")
 
     def traced(self) -> None:
         """Inside the request, where the SDK's own span is current if it opened one; if not, we open ours."""
@@ -140,6 +158,7 @@ class Call:
         if self._finalizer is not None:
             self._finalizer.detach()  # of an attempt before this one
         self._finalizer = finalize(response, collected.run, partial(self.end, "dropped"))
+        self._finalizer.atexit = False  # `interrupt` does that, while the span can still be exported
 
     def closed(self, *, consumed: bool) -> None:
         """The body was closed; `consumed` if somebody started to read it. By the SDK itself, that is not its end."""
@@ -178,7 +197,10 @@ class Call:
         if self._priced is not None:
             self._set_aside()
         self._wasted = wasted
-        self._settle(self._provider.read(body))
+        reading = self._provider.read(body)
+        if reading.usage is None:
+            reading = estimate(reading, body, self._request, self._operation)
+        self._settle(reading)
 
     def _set_aside(self) -> None:
         """The application's middleware asked again: what the answer before cost is waste, and no part of the last's."""
@@ -244,7 +266,7 @@ class Call:
             self._settle_at_end(how)
         with guarded("capture.end_attempt"):
             if error is not None and not self.pending:
-                self._attempts.gave_up(error, self.context)
+                self._give_up(error)
         with guarded("capture.end_span"):
             self._wasted = error is not None or (how in ("closed", "dropped") and not self._whole)
             self._end_span(error_type)
@@ -253,6 +275,17 @@ class Call:
         with guarded("capture.count"):
             self._count(error_type)
         self.context, self._request = Context(), {}  # lets go of the prompt, and of itself: no cycle to collect
+        open_calls.over(self)
+
+    def interrupt(self) -> None:
+        """Ends the call because the program ends, and with it the SDK's own span, which nobody else will."""
+        if self.pending:
+            self.end("dropped")
+        else:
+            self.end("failed", SystemExit())
+        if self._native:
+            with guarded("capture.interrupt"):
+                self._span.end()
 
     @property
     def _whole(self) -> bool:
@@ -265,17 +298,13 @@ class Call:
             return
         if how == "returned" and not self._answers and self._skippable:
             self._priced = Priced("exact", reason="answered by the application's middleware")
-        elif self._reader is not None and self._first_chunk_seconds is not None:
+        elif self._reader is not None and self.pending and (how != "read" or self._first_chunk_seconds is not None):
             self._settle(self._reader.reading(self._request))
         else:
             self._settle(Reading(doubt="its body was not read through the SDK" if self.pending else ""))
 
     def _end_span(self, error_type: str | None) -> None:
-        attributes = self._result_attributes()
-        if self._attempts.retries:
-            attributes[names.RESEND_COUNT] = self._attempts.retries
-        if self._first_chunk_seconds is not None:
-            attributes[names.TIME_TO_FIRST_CHUNK] = round(self._first_chunk_seconds, 6)
+        attributes = self._end_attributes()
         if not self._native:
             spans.end(self._span, attributes, error_type=error_type)
         elif self._span.is_recording():
@@ -284,6 +313,24 @@ class Call:
             self._priced = self._on_span  # what is on the wire is what is booked
         elif self._priced is not None:
             self._emit_leaf(self._priced, wasted=self._wasted)
+
+    def _end_attributes(self) -> Attributes:
+        attributes = self._result_attributes() | self._attempt_attributes()
+        if self._attempts.exposed and self._reading is None:
+            attributes[names.POSSIBLY_BILLED] = True
+        if self._first_chunk_seconds is not None:
+            attributes[names.TIME_TO_FIRST_CHUNK] = round(self._first_chunk_seconds, 6)
+        return attributes
+
+    def _attempt_attributes(self) -> Attributes:
+        attributes: Attributes = {}
+        if self._attempts.retries:
+            attributes[names.RESEND_COUNT] = self._attempts.retries
+        if self._attempts.lost_ns:
+            attributes[names.RETRY_SECONDS] = self._attempts.lost_ns / 1e9
+        if self._attempts.exposed:
+            attributes[names.EXPOSED_ATTEMPTS] = self._attempts.exposed
+        return attributes
 
     def _emit_leaf(self, priced: Priced, *, wasted: bool) -> None:
         """Gives money a leaf span of its own: the SDK ended its span before anything could be put on it."""
@@ -299,6 +346,8 @@ class Call:
             usage=self._usage or NO_USAGE,
             calls=1,
             attempts=1 + self._attempts.retries + self._repeats,
+            exposed_attempts=self._attempts.exposed,
+            retry_ns=self._attempts.lost_ns,
             unpriced_calls=1 if priced is not None and priced.status == "unpriced" else 0,
             wasted=self._wasted,
         )

@@ -92,12 +92,32 @@ class Driver:
     # --- its result
 
     def traced(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
-        """Hook of the method, synchronous or not, that the SDK runs inside its own span if it opens one."""
+        """Hook of the method that the SDK runs inside its own span if it opens one."""
         call = current_call()
-        if call is not None:
-            with guarded("capture.traced"):
-                call.traced()
-        return wrapped(*args, **kwargs)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        with guarded("capture.traced"):
+            call.traced()
+        try:
+            return wrapped(*args, **kwargs)
+        except BaseException as error:
+            with guarded("capture.failing"):
+                call.failing(error)
+            raise
+
+    async def traced_async(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
+        """See `traced`."""
+        call = current_call()
+        if call is None:
+            return await wrapped(*args, **kwargs)
+        with guarded("capture.traced"):
+            call.traced()
+        try:
+            return await wrapped(*args, **kwargs)
+        except BaseException as error:
+            with guarded("capture.failing"):
+                call.failing(error)
+            raise
 
     def process_response(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `SyncAPIClient._process_response`."""
@@ -178,11 +198,14 @@ class Driver:
             return wrapped(*args, **kwargs)
         with guarded("capture.attempt"):
             call.attempt_failed(kwargs.get("response"), sys.exception())
+        repeated = False
         try:
-            return wrapped(*args, **kwargs)
+            result = wrapped(*args, **kwargs)
+            repeated = True
         finally:
             with guarded("capture.attempt"):
-                call.attempt_waited()
+                call.attempt_waited(repeated=repeated)
+        return result
 
     async def sleep_for_retry_async(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `AsyncAPIClient._sleep_for_retry`."""
@@ -191,11 +214,14 @@ class Driver:
             return await wrapped(*args, **kwargs)
         with guarded("capture.attempt"):
             call.attempt_failed(kwargs.get("response"), sys.exception())
+        repeated = False
         try:
-            return await wrapped(*args, **kwargs)
+            result = await wrapped(*args, **kwargs)
+            repeated = True
         finally:
             with guarded("capture.attempt"):
-                call.attempt_waited()
+                call.attempt_waited(repeated=repeated)
+        return result
 
 
 def close_response(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) -> Any:

@@ -96,7 +96,11 @@ async def observed_async(unbegun: Events, call: Call) -> AsyncGenerator[Any, Non
         collected.run(partial(call.end, "closed"))
         raise
     except BaseException as error:
-        call.end("failed", error)
+        if call.reading:
+            call.end("failed", error)
+        else:
+            # Left before: a loop that ends cancels the task that was to close it, so that this is raised here.
+            collected.run(partial(call.end, "closed"))
         raise
     else:
         call.end("read")

@@ -66,6 +66,8 @@ class _Rollup(Row):
     calls: int
     retries: int
     unpriced_calls: int
+    exposed_attempts: int
+    """HTTP requests without an answer that may be billed all the same."""
 
     @property
     def status(self) -> Status:
@@ -112,6 +114,7 @@ class Leaf(Row):
     """Whether its result was thrown away at once."""
     tokens: Tokens | None
     retries: int
+    exposed_attempts: int
     task_name: str | None
 
 
@@ -289,6 +292,7 @@ class _Builder:
             wasted=span.attributes.get(names.CALL_WASTED) is True,
             tokens=_call_tokens(span) if kind == "call" else None,
             retries=_count(span, names.RESEND_COUNT),
+            exposed_attempts=_count(span, names.EXPOSED_ATTEMPTS),
             task_name=_text(span, names.TASK_NAME),
         )
 
@@ -307,6 +311,7 @@ class _Builder:
             "calls": _count(span, names.CALLS),
             "retries": _count(span, names.RETRIES),
             "unpriced_calls": _count(span, names.UNPRICED_CALLS),
+            "exposed_attempts": _count(span, names.EXPOSED_ATTEMPTS),
         }
 
     def _money(self, span: SpanRecord, name: str) -> Decimal | None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from taskmeter.errors import SpoolError
 from taskmeter.reports.relations import Attempt, Leaf, LeafKind, Ref, Relations, Row, Status, Step, Task
-from taskmeter.reports.unit_cost import missing_notes
+from taskmeter.reports.unit_cost import exposed_note, missing_notes
 
 _SUGGESTIONS = 5
 
@@ -76,6 +76,8 @@ def task_tree(relations: Relations, wanted: str) -> TaskTree:
         notes.append(
             f"Calls that could not be priced: {task.unpriced_calls}. Totals that include one are lower bounds."
         )
+    if task.exposed_attempts:
+        notes.append(exposed_note(task.exposed_attempts))
     shown = {node.task_id for node in nodes if node.kind == "task"}
     missing = {task_id: gap for task_id, gap in relations.missing().items() if task_id in shown}
     notes.extend(missing_notes(relations, missing))

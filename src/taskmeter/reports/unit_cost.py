@@ -46,6 +46,8 @@ class UnitCost:
     estimated: Decimal
     estimated_share: float | None
     unpriced_calls: int
+    exposed_attempts: int
+    """HTTP requests without an answer that may be billed all the same: nothing of theirs is in `total`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def _task_row(name: str, tasks: Sequence[Task], relations: Relations) -> UnitCos
         estimated=estimated,
         estimated_share=_share(estimated, spent),
         unpriced_calls=sum(task.unpriced_calls for task in outermost),
+        exposed_attempts=sum(task.exposed_attempts for task in outermost),
     )
 
 
@@ -131,6 +134,7 @@ def _leaf_row(
         estimated=estimated,
         estimated_share=_share(estimated, spent),
         unpriced_calls=unpriced,
+        exposed_attempts=sum(leaf.exposed_attempts for leaf in leaves),
     )
 
 
@@ -158,6 +162,7 @@ def _total_row(rows: Sequence[UnitCost], relations: Relations) -> UnitCost:
         estimated=estimated,
         estimated_share=_share(estimated, spent),
         unpriced_calls=sum(task.unpriced_calls for task in outermost) + sum(row.unpriced_calls for row in others),
+        exposed_attempts=sum(task.exposed_attempts for task in outermost) + sum(row.exposed_attempts for row in others),
     )
 
 
@@ -176,11 +181,18 @@ def _share(part: Decimal, whole: Decimal | None) -> float | None:
 def _notes(whole: UnitCost, rows: Iterable[UnitCost], relations: Relations) -> Iterable[str]:
     if whole.unpriced_calls:
         yield f"{_plural(whole.unpriced_calls, 'call')} could not be priced: totals that include one are lower bounds."
+    if whole.exposed_attempts:
+        yield exposed_note(whole.exposed_attempts)
     if relations.unreadable_costs:
         yield f"{_plural(relations.unreadable_costs, 'amount')} in the spool could not be read and count as unknown."
     if any(row.kind == "task" and row.total is None for row in rows):
         yield "unpriced: none of the calls of these tasks could be priced."
     yield from missing_notes(relations, relations.missing())
+
+
+def exposed_note(attempts: int) -> str:
+    """What to say about attempts that got no answer."""
+    return f"{_plural(attempts, 'HTTP request')} got no answer and may be billed all the same: not in any total."
 
 
 def missing_notes(relations: Relations, missing: dict[str, Decimal]) -> Iterable[str]:

@@ -46,13 +46,23 @@ class _Account:
         return self._ledger.retries
 
     @property
+    def retry_seconds(self) -> float:
+        """Time lost in attempts that were repeated and in the waits after them, summed over calls."""
+        return self._ledger.retry_seconds
+
+    @property
+    def exposed_attempts(self) -> int:
+        """HTTP requests that got no answer (timed out, cut, cancelled) and may be billed all the same."""
+        return self._ledger.exposed_attempts
+
+    @property
     def tool_runs(self) -> int:
         """Tool runs so far."""
         return self._ledger.tool_runs
 
     @property
     def unpriced_calls(self) -> int:
-        """Answered calls whose price is not known."""
+        """Calls that were, or may be, billed at a price not known."""
         return self._ledger.unpriced_calls
 
 

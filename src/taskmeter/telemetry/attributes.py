@@ -49,6 +49,8 @@ def rollup_attributes(ledger: Ledger, *, is_task: bool) -> Attributes:
         names.CALLS: ledger.calls,
         names.ATTEMPTS: ledger.attempts,
         names.RETRIES: ledger.retries,
+        names.RETRY_SECONDS: ledger.retry_seconds,
+        names.EXPOSED_ATTEMPTS: ledger.exposed_attempts,
         names.TOOL_RUNS: ledger.tool_runs,
         names.UNPRICED_CALLS: ledger.unpriced_calls,
     }

@@ -31,7 +31,7 @@ class _Collected:
             with self._lock:
                 if not self._noticing:
                     gc.callbacks.append(self._on_collection)
-                    atexit.register(self._catch_up)
+                    atexit.register(self.catch_up)
                     self._noticing = True
 
     def watch(self) -> None:
@@ -49,7 +49,7 @@ class _Collected:
             self._jobs.put(job)
             return
         if not self._jobs.empty():
-            self._catch_up()
+            self.catch_up()
         job()
 
     def _on_collection(self, phase: str, _info: dict[str, int]) -> None:
@@ -59,7 +59,8 @@ class _Collected:
         while True:
             self._jobs.get()()
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
+        """Runs what waits for the thread, now, in this one."""
         with contextlib.suppress(Empty):
             while True:
                 self._jobs.get_nowait()()
@@ -69,3 +70,4 @@ _collected = _Collected()
 notice = _collected.notice
 watch = _collected.watch
 run = _collected.run
+catch_up = _collected.catch_up
