@@ -42,8 +42,6 @@ def _text_bytes(value: object) -> int:
         size += request_bytes(cast("Mapping[str, object]", given))
     for name in _INNER:
         inner = field(value, name)
-        if isinstance(inner, list):
-            size += sum(_text_bytes(item) for item in items(inner))
-        elif inner is not None and not isinstance(inner, str):
-            size += _text_bytes(inner)
+        if inner is not None and not isinstance(inner, str):
+            size += sum(_text_bytes(item) for item in items(inner) or (inner,))
     return size
