@@ -15,7 +15,7 @@ import taskmeter
 from taskmeter import _guard, track_task
 from taskmeter.capture import anthropic as claude_room
 from taskmeter.capture import call as call_room
-from taskmeter.capture import driver, hooks, streams
+from taskmeter.capture import driver, hooks, openai_stream, streams, waiting
 from taskmeter.capture import openai as openai_room
 from taskmeter.capture.attempts import Attempts
 from taskmeter.demo.stub import Error, Sse, StubProvider, anthropic_message, openai_chat, openai_chat_stream
@@ -59,7 +59,11 @@ PLACES: dict[str, tuple[object, str]] = {
     "capture.twin": (streams, "copy"),
     "capture.close": (call_room.Call, "closed"),
     "capture.attempt": (Attempts, "failed"),
-    "capture.event": (openai_room._StreamReader, "read"),
+    "capture.event": (openai_stream.OpenAIStreamReader, "read"),
+    "capture.wait": (waiting, "add"),
+    "capture.retrieve": (waiting, "at"),
+    "capture.retrieved": (call_room.Call, "retrieving"),
+    "capture.abandon": (call_room.Call, "_settle"),
     "capture.end": (call_room.Call, "_settle_at_end"),
     "capture.end_attempt": (Attempts, "gave_up"),
     "capture.end_span": (call_room.Call, "_end_span"),
@@ -73,7 +77,7 @@ OTHERS: list[tuple[object, str]] = [
     (openai_room.OpenAI, "read"),
     (openai_room.OpenAI, "with_usage"),
     (openai_room.OpenAI, "stream_reader"),
-    (openai_room._StreamReader, "reading"),
+    (openai_stream.OpenAIStreamReader, "reading"),
     (claude_room.Anthropic, "operation"),
     (claude_room.Anthropic, "read"),
     (claude_room.Anthropic, "opens_span"),

@@ -252,7 +252,7 @@ def test_the_default_handler_counts_tokens_lists_and_knows_what_it_does_not_know
     assert list(clients.openai.models.list()) == []
     assert clients.anthropic.messages.count_tokens(model="c", messages=HELLO).input_tokens == 16
     with pytest.raises(openai.NotFoundError):
-        clients.openai.moderations.create(input="hello")
+        clients.openai.conversations.create()
 
 
 # --- faults

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 from weakref import finalize
@@ -17,8 +18,9 @@ from opentelemetry.trace import Span, SpanKind
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.account import Entry
+from taskmeter.capture import waiting
 from taskmeter.capture.attempts import Attempts
-from taskmeter.capture.provider import Client, Options, Provider, request_body
+from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
 from taskmeter.capture.reading import Reading
 from taskmeter.pricing import PriceContext, as_estimate, price
 from taskmeter.records import NO_USAGE, Priced, Usage
@@ -27,7 +29,10 @@ from taskmeter.telemetry.attributes import Attributes, cost_attributes, identity
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope, with_stamp
 
+_BYTES = frozenset({"speech"})
+"""Operations whose answer is bytes for the application to keep, which nobody parses."""
 _UNPRICED = Priced("unpriced", reason="taskmeter failed to price it")
+_NOT_RETRIEVED = "its answer was not retrieved in this process"
 _CALL = otel.create_key("taskmeter-call")
 
 Ending = Literal["returned", "read", "closed", "dropped", "failed"]
@@ -50,7 +55,15 @@ class Call:
     """A call, the span that pictures it, and what it is known to have cost so far."""
 
     def __init__(
-        self, provider: Provider, client: Client, options: Options, operation: str, *, streams: bool, asked: bool
+        self,
+        provider: Provider,
+        client: Client,
+        options: Options,
+        operation: str,
+        *,
+        streams: bool,
+        asked: bool,
+        tentative: bool = False,
     ) -> None:
         self._provider = provider
         self._operation = operation
@@ -65,6 +78,11 @@ class Call:
         self._priced: Priced | None = None
         self._on_span: Priced | None = None
         self._wasted = False
+        self._tentative_path = request_path(options) if tentative else None
+        """The path, of what is a call only if its answer turns out to state tokens."""
+        self._unfinished: Reading | None = None
+        """What is known of an answer that the provider is still making."""
+        self._waiting_for: str | None = None
         self._reader = provider.stream_reader(operation, asked=asked) if streams else None
         self._ended = threading.Lock()  # taken by whoever ends the call, and never released
         self._finalizer: finalize[..., object] | None = None
@@ -86,7 +104,7 @@ class Call:
         """What the request runs in."""
         if self._native:
             self.context = with_stamp(names.ANTHROPIC_SCOPE_PREFIX, self.context)
-        else:
+        elif not tentative:
             self._start_span()
         self._attempts = Attempts(self._start_ns, self._identity)
         self.pending = False
@@ -107,6 +125,8 @@ class Call:
 
     def attempt_failed(self, response: object, error: BaseException | None) -> None:
         """An attempt failed and will be repeated after a wait."""
+        if self._tentative_path is not None:
+            return
         self._attempts.failed(response, error)
         self._answers = 0
         providers.instruments().retried(self._shared)
@@ -148,6 +168,8 @@ class Call:
             self.end("read" if by_application else "closed")
         elif not self.streams and not consumed:
             self.end("closed")
+        elif not self.streams and self._operation in _BYTES:
+            self.end("read")
 
     # --- what the response says
 
@@ -178,7 +200,12 @@ class Call:
         if self._priced is not None:
             self._set_aside()
         self._wasted = wasted
-        self._settle(self._provider.read(body))
+        reading = self._provider.read(body, self._operation, self._request)
+        if self._waiting_for is not None and reading.response_id != self._waiting_for:
+            return  # something about the answer, such as its items or its content
+        self._unfinished = reading if reading.in_progress else None
+        if self._unfinished is None:
+            self._settle(reading)
 
     def _set_aside(self) -> None:
         """The application's middleware asked again: what the answer before cost is waste, and no part of the last's."""
@@ -192,6 +219,13 @@ class Call:
 
     def _settle(self, reading: Reading) -> None:
         """Prices what was read, and puts that on the span while it is open."""
+        if self._tentative_path is not None:
+            if reading.usage is None or reading.doubt or not reading.usage.tokens:
+                return
+            if reading.response_id is not None and reading.response_id in self._tentative_path:
+                return  # the usage of something made before, which this request only changed
+            self._tentative_path = None
+            self._start_span()
         self._reading = reading
         self._priced = _UNPRICED  # stays if the next line fails
         self._priced = self._price(reading)
@@ -200,6 +234,8 @@ class Call:
             self._on_span = self._priced
 
     def _price(self, reading: Reading) -> Priced:
+        if reading.free:
+            return Priced("exact", reason=reading.free)
         if reading.usage is None:
             return Priced("unpriced", reason=reading.doubt or "the response states no usage")
         context = PriceContext(
@@ -235,24 +271,63 @@ class Call:
 
     def end(self, how: Ending, error: BaseException | None = None) -> None:
         """Ends the call: ends its span, books and counts it. Whoever comes second does nothing. Never raises."""
-        if not self._ended.acquire(blocking=False):
+        if self._waits() or not self._ended.acquire(blocking=False):
             return
         error_type = None if error is None else type(error).__name__
         with guarded("capture.end"):
             if self._finalizer is not None:
                 self._finalizer.detach()
             self._settle_at_end(how)
+        if self._waiting_for is not None:
+            waiting.remove(self._waiting_for)
+        if self._tentative_path is not None:
+            self.context, self._request = Context(), {}
+            return
+        if error is None and self._reading is not None:
+            error_type = self._reading.error_type
         with guarded("capture.end_attempt"):
             if error is not None and not self.pending:
                 self._attempts.gave_up(error, self.context)
         with guarded("capture.end_span"):
-            self._wasted = error is not None or (how in ("closed", "dropped") and not self._whole)
+            self._wasted = error_type is not None or (how in ("closed", "dropped") and not self._whole)
             self._end_span(error_type)
         with guarded("capture.book"):
             self._book()
         with guarded("capture.count"):
             self._count(error_type)
         self.context, self._request = Context(), {}  # lets go of the prompt, and of itself: no cycle to collect
+
+    # --- an answer that is still being made
+
+    def _waits(self) -> bool:
+        """Whether the provider goes on making the answer: the call then ends when that is retrieved."""
+        with guarded("capture.wait"):
+            if self._ended.locked():
+                return False
+            if self._reader is not None and self._first_chunk_seconds is not None:
+                reading = self._reader.reading(self._request)
+                if reading.in_progress or self._reader.complete:
+                    self._unfinished = reading if reading.in_progress else None
+            if self._unfinished is None or self._unfinished.response_id is None:
+                return False
+            self._request = {}  # lets go of the prompt
+            self._waiting_for = self._unfinished.response_id
+            waiting.add(self._waiting_for, self)
+            return True
+        return False
+
+    def retrieving(self, *, streams: bool) -> None:
+        """A request asks for the answer, as a stream of events or whole."""
+        self._reader = self._provider.stream_reader(self._operation, asked=False) if streams else None
+        self._first_chunk_seconds = None
+
+    def abandon(self) -> None:
+        """Ends a call whose answer nobody retrieved here; it may be retrieved elsewhere."""
+        unfinished, self._unfinished, self._reader = self._unfinished or Reading(), None, None
+        with guarded("capture.abandon"):
+            if not self._ended.locked():
+                self._settle(replace(unfinished, in_progress=False, doubt=_NOT_RETRIEVED))
+        self.end("returned")
 
     @property
     def _whole(self) -> bool:
@@ -268,7 +343,9 @@ class Call:
         elif self._reader is not None and self._first_chunk_seconds is not None:
             self._settle(self._reader.reading(self._request))
         else:
-            self._settle(Reading(doubt="its body was not read through the SDK" if self.pending else ""))
+            shown = self._provider.read(None, self._operation, self._request)  # by the request alone
+            unread = Reading(doubt="its body was not read through the SDK" if self.pending else "")
+            self._settle(unread if shown.usage is None else shown)
 
     def _end_span(self, error_type: str | None) -> None:
         attributes = self._result_attributes()

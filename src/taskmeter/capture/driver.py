@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from taskmeter._guard import guarded
+from taskmeter.capture import waiting
 from taskmeter.capture.call import Call, current_call, without_call
-from taskmeter.capture.provider import Client, Options, Provider, request_body
+from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
 from taskmeter.capture.streams import Events, held_by, hold, observed, observed_async
 from taskmeter.telemetry.context import inside
 
@@ -37,11 +38,15 @@ class Driver:
         """Hook of `SyncAPIClient.request`."""
         call, args, kwargs = self._begin(client, args, kwargs)
         if call is None:
-            if current_call() is None:
+            retrieved = _retrieved(args, kwargs)
+            if retrieved is None and current_call() is None:
                 return wrapped(*args, **kwargs)
             # A request that is no call inside one that is, as when credentials are refreshed: not that call's answer.
             with inside(without_call()):
-                return wrapped(*args, **kwargs)
+                result = wrapped(*args, **kwargs)
+            if retrieved is not None:
+                _read_retrieved(retrieved, result)
+            return result
         try:
             with inside(call.context):
                 result = wrapped(*args, **kwargs)
@@ -56,10 +61,14 @@ class Driver:
         """Hook of `AsyncAPIClient.request`."""
         call, args, kwargs = self._begin(client, args, kwargs)
         if call is None:
-            if current_call() is None:
+            retrieved = _retrieved(args, kwargs)
+            if retrieved is None and current_call() is None:
                 return await wrapped(*args, **kwargs)
             with inside(without_call()):
-                return await wrapped(*args, **kwargs)
+                result = await wrapped(*args, **kwargs)
+            if retrieved is not None:
+                _read_retrieved(retrieved, result)
+            return result
         try:
             with inside(call.context):
                 result = await wrapped(*args, **kwargs)
@@ -74,14 +83,25 @@ class Driver:
         """The call that this request is, and its arguments, which may now ask for usage."""
         with guarded("capture.begin"):
             options = _argument(args, kwargs, 1, "options")
-            operation = self._provider.operation(options)
-            if operation is None or not self._enabled(client):
+            if not self._enabled(client):
+                return None, args, kwargs
+            known = self._provider.operation(options)
+            operation = known or self._provider.possible_operation(options)
+            if operation is None or (known is None and waiting.at(request_path(options)) is not None):
                 return None, args, kwargs
             streams = bool(kwargs.get("stream")) or request_body(options).get("stream") is True
             asking: Options | None = None
             if streams and self._stream_usage():
                 asking = self._provider.with_usage(client, options, operation)
-            call = Call(self._provider, client, options, operation, streams=streams, asked=asking is not None)
+            call = Call(
+                self._provider,
+                client,
+                options,
+                operation,
+                streams=streams,
+                asked=asking is not None,
+                tentative=known is None,
+            )
             if asking is None:
                 return call, args, kwargs
             if len(args) > 1:
@@ -230,6 +250,27 @@ def _read_answer(call: Call, result: Any, response: Any) -> None:
             hold(response, call)
     elif response.is_success:
         call.answer(_json(response), wasted=result is None)
+
+
+def _retrieved(args: Args, kwargs: Kwargs) -> tuple[Call, bool] | None:
+    """The call whose answer, made in the background, this request asks for or cancels; and whether as a stream."""
+    with guarded("capture.retrieve"):
+        call = waiting.at(request_path(_argument(args, kwargs, 1, "options")))
+        return None if call is None else (call, bool(kwargs.get("stream")))
+    return None
+
+
+def _read_retrieved(retrieved: tuple[Call, bool], result: Any) -> None:
+    call, streams = retrieved
+    with guarded("capture.retrieved"):
+        response = result if hasattr(result, "is_closed") else getattr(result, "http_response", None)
+        response = getattr(result, "response", None) if streams and response is None else response
+        call.retrieving(streams=streams)
+        if streams or (response is not None and not response.is_closed):
+            hold(response, call)
+            return
+        call.answer(result if response is None else _json(response))
+        call.end("returned")
 
 
 def _json(response: Any) -> object:
