@@ -79,6 +79,7 @@ def check(meter: Meter, program: Program, reply: Any, usd: str, status: str) -> 
     return run.task, found
 
 
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
 @pytest.mark.parametrize("name", m.ENDPOINTS)
 def test_endpoint(meter: Meter, name: str, shape: Any) -> None:

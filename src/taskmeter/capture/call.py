@@ -34,6 +34,7 @@ _BYTES = frozenset({"speech"})
 _UNPRICED = Priced("unpriced", reason="taskmeter failed to price it")
 _NOT_RETRIEVED = "its answer was not retrieved in this process"
 _CALL = otel.create_key("taskmeter-call")
+_STREAMED = otel.create_key("taskmeter-streamed-call")
 
 Ending = Literal["returned", "read", "closed", "dropped", "failed"]
 """How a call ended: its method returned all of it, its body was read to the end, closed early, garbage collected
@@ -46,9 +47,15 @@ def current_call() -> Call | None:
     return call if isinstance(call, Call) else None
 
 
-def without_call() -> Context:
-    """The current context, for a request that is no call inside one that is."""
-    return otel.set_value(_CALL, None)
+def without_call(streamed: Call | None = None) -> Context:
+    """The current context, for a request that is no call; `streamed` is the one whose answer it brings as a stream."""
+    return otel.set_value(_STREAMED, streamed, otel.set_value(_CALL, None))
+
+
+def streamed_call() -> Call | None:
+    """The call, made before, whose answer the request of the current context brings as a stream."""
+    call = otel.get_value(_STREAMED)
+    return call if isinstance(call, Call) else None
 
 
 class Call:

@@ -14,7 +14,7 @@ from typing import Any
 
 from taskmeter._guard import guarded
 from taskmeter.capture import waiting
-from taskmeter.capture.call import Call, current_call, without_call
+from taskmeter.capture.call import Call, current_call, streamed_call, without_call
 from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
 from taskmeter.capture.streams import Events, held_by, hold, observed, observed_async
 from taskmeter.telemetry.context import inside
@@ -42,9 +42,10 @@ class Driver:
             if retrieved is None and current_call() is None:
                 return wrapped(*args, **kwargs)
             # A request that is no call inside one that is, as when credentials are refreshed: not that call's answer.
-            with inside(without_call()):
+            streamed = retrieved if kwargs.get("stream") else None
+            with inside(without_call(streamed)):
                 result = wrapped(*args, **kwargs)
-            if retrieved is not None:
+            if retrieved is not None and streamed is None:
                 _read_retrieved(retrieved, result)
             return result
         try:
@@ -64,9 +65,10 @@ class Driver:
             retrieved = _retrieved(args, kwargs)
             if retrieved is None and current_call() is None:
                 return await wrapped(*args, **kwargs)
-            with inside(without_call()):
+            streamed = retrieved if kwargs.get("stream") else None
+            with inside(without_call(streamed)):
                 result = await wrapped(*args, **kwargs)
-            if retrieved is not None:
+            if retrieved is not None and streamed is None:
                 _read_retrieved(retrieved, result)
             return result
         try:
@@ -121,10 +123,10 @@ class Driver:
 
     def process_response(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `SyncAPIClient._process_response`."""
-        call = current_call()
+        call, response = current_call(), kwargs.get("response")
         if call is None:
+            _hold_streamed(response)
             return wrapped(*args, **kwargs)
-        response = kwargs.get("response")
         _answered(call, response)
         try:
             result = wrapped(*args, **kwargs)
@@ -139,10 +141,10 @@ class Driver:
 
     async def process_response_async(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `AsyncAPIClient._process_response`."""
-        call = current_call()
+        call, response = current_call(), kwargs.get("response")
         if call is None:
+            _hold_streamed(response)
             return await wrapped(*args, **kwargs)
-        response = kwargs.get("response")
         _answered(call, response)
         try:
             result = await wrapped(*args, **kwargs)
@@ -252,25 +254,34 @@ def _read_answer(call: Call, result: Any, response: Any) -> None:
         call.answer(_json(response), wasted=result is None)
 
 
-def _retrieved(args: Args, kwargs: Kwargs) -> tuple[Call, bool] | None:
-    """The call whose answer, made in the background, this request asks for or cancels; and whether as a stream."""
+def _retrieved(args: Args, kwargs: Kwargs) -> Call | None:
+    """The call whose answer, made in the background, this request asks for or cancels."""
     with guarded("capture.retrieve"):
-        call = waiting.at(request_path(_argument(args, kwargs, 1, "options")))
-        return None if call is None else (call, bool(kwargs.get("stream")))
+        return waiting.at(request_path(_argument(args, kwargs, 1, "options")))
     return None
 
 
-def _read_retrieved(retrieved: tuple[Call, bool], result: Any) -> None:
-    call, streams = retrieved
-    with guarded("capture.retrieved"):
-        response = result if hasattr(result, "is_closed") else getattr(result, "http_response", None)
-        response = getattr(result, "response", None) if streams and response is None else response
-        call.retrieving(streams=streams)
-        if streams or (response is not None and not response.is_closed):
+def _hold_streamed(response: Any) -> None:
+    """The answer of a call made before comes as a stream, which the SDK is about to make of `response`."""
+    with guarded("capture.hold_streamed"):
+        call = streamed_call()
+        if call is not None and response is not None and response.is_success:
+            call.retrieving(streams=True)
             hold(response, call)
-            return
-        call.answer(result if response is None else _json(response))
-        call.end("returned")
+
+
+def _read_retrieved(call: Call, result: Any) -> None:
+    with guarded("capture.retrieved"):
+        call.retrieving(streams=False)
+        response = getattr(result, "http_response", result) if _is_raw(result) else None
+        if response is None:
+            call.answer(result)
+            call.end("returned")
+        elif not response.is_closed:
+            hold(response, call)
+        else:
+            call.answer(_json(response))
+            call.end("returned")
 
 
 def _json(response: Any) -> object:
