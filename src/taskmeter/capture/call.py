@@ -349,10 +349,10 @@ class Call:
             self._priced = Priced("exact", reason="answered by the application's middleware")
         elif self._reader is not None and self._first_chunk_seconds is not None:
             self._settle(self._reader.reading(self._request))
+        elif self._operation in _BYTES:
+            self._settle(self._provider.read(None, self._operation, self._request))  # by the request alone
         else:
-            shown = self._provider.read(None, self._operation, self._request)  # by the request alone
-            unread = Reading(doubt="its body was not read through the SDK" if self.pending else "")
-            self._settle(unread if shown.usage is None else shown)
+            self._settle(Reading(doubt="its body was not read through the SDK" if self.pending else ""))
 
     def _end_span(self, error_type: str | None) -> None:
         attributes = self._result_attributes()
