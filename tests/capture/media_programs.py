@@ -122,6 +122,23 @@ async def speech_streamed_async(kit: Kit) -> Any:
         return b"".join([chunk async for chunk in response.iter_bytes()])
 
 
+def speech_as_events(kit: Kit) -> Any:
+    client = kit.openai()
+    return client.audio.speech.create(**{**SPEECH, "model": "gpt-4o-mini-tts"}, stream_format="sse").content
+
+
+def speech_without_events(kit: Kit) -> Any:
+    return kit.openai().audio.speech.create(**{**SPEECH, "model": "gpt-4o-mini-tts"}).content
+
+
+def azure_image(kit: Kit) -> Any:
+    client = openai.AzureOpenAI(
+        azure_endpoint=kit.url, azure_deployment="house-image", api_version="2025-04-01", api_key="stub"
+    )
+    with client:
+        return client.with_options(max_retries=0).images.generate(**IMAGE)
+
+
 def transcription_as_text(kit: Kit) -> Any:
     return kit.openai().audio.transcriptions.create(model="whisper-1", file=WAV, response_format="text")
 

@@ -9,6 +9,7 @@ import pytest
 
 from taskmeter.demo.stub import (
     Billed,
+    Event,
     Json,
     Raw,
     Sse,
@@ -111,6 +112,26 @@ def test_speech_is_priced_by_the_characters_asked_for(meter: Meter, program: Pro
     # 18 characters at 15 a million
     task, _ = check(meter, program, openai_speech(), "0.00027", "estimated")
     assert task.usage.fees == {"input_characters": 18}
+
+
+def test_speech_as_events_states_its_usage(meter: Meter) -> None:
+    """The SDK hands such speech over as bytes, whose last event has the tokens: 120 x 0.6 + 24 x 12."""
+    usage = {"input_tokens": 120, "output_tokens": 24, "total_tokens": 144}
+    events = Sse(
+        [Event({"type": "speech.audio.delta", "audio": "SUQz"}), Event({"type": "speech.audio.done", "usage": usage})]
+    )
+    check(meter, m.speech_as_events, events, "0.00036", "exact")
+
+
+def test_speech_billed_by_token_is_unpriced_without_them(meter: Meter) -> None:
+    """Characters are not what such a model is billed by."""
+    check(meter, m.speech_without_events, openai_speech(), "0", "unpriced")
+
+
+def test_azure_image_is_an_image(meter: Meter) -> None:
+    """The deployment in the path is no hindrance, nor is a clone; the price is OpenAI's, for want of Azure's."""
+    task, found = check(meter, m.azure_image, IMAGES, "0.0329", "estimated")
+    assert (found["gen_ai.provider.name"], task.usage.tokens["output_image"]) == ("azure.ai.openai", 1000)
 
 
 def test_text_without_any_usage_is_unpriced(meter: Meter) -> None:

@@ -227,7 +227,7 @@ class Call:
     def _settle(self, reading: Reading) -> None:
         """Prices what was read, and puts that on the span while it is open."""
         if self._tentative_path is not None:
-            if reading.usage is None or reading.doubt or not reading.usage.tokens:
+            if reading.usage is None or not reading.usage.tokens:
                 return
             if reading.response_id is not None and reading.response_id in self._tentative_path:
                 return  # the usage of something made before, which this request only changed

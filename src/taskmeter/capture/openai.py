@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from taskmeter.capture.openai_stream import OpenAIStreamReader
-from taskmeter.capture.openai_usage import read_answer, request_units
+from taskmeter.capture.openai_usage import last_speech_event, read_answer, request_units
 from taskmeter.capture.provider import Client, Options, is_post, is_raw, request_body, request_path
 from taskmeter.capture.reading import Reading, StreamReader
 from taskmeter.pricing import provider_of
@@ -89,7 +89,7 @@ class OpenAI:
 
     def read(self, body: object, operation: str, request: Mapping[str, object]) -> Reading:
         """Any endpoint's answer; where it states no usage, what the request shows, as an estimate."""
-        reading = read_answer(body, operation)
+        reading = read_answer(last_speech_event(body) if operation == "speech" else body, operation)
         if reading.usage is None and (units := request_units(operation, request)) is not None:
             return Reading(usage=units, doubt="the answer states no usage: characters of the request counted here")
         return reading

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from math import isfinite
 
@@ -47,6 +48,19 @@ def finish_reasons(body: object) -> tuple[str, ...]:
     """Why the choices of a completion, or of a chunk of one, ended."""
     reasons = (text_field(choice, "finish_reason") for choice in items(field(body, "choices")))
     return tuple(reason for reason in reasons if reason)
+
+
+def last_speech_event(body: object) -> object:
+    """What ends speech that was asked for as events and read whole, which the SDK hands over as bytes."""
+    kind = text_field(field(body, "response", "headers"), "content-type") or ""
+    content = field(body, "response", "content") if kind.startswith("text/event-stream") else None
+    at = content.rfind(b"speech.audio.done") if isinstance(content, bytes) else -1
+    if not isinstance(content, bytes) or at < 0:
+        return body
+    try:
+        return json.loads(content[content.rfind(b"data:", 0, at) + len(b"data:") :].split(b"\n", 1)[0])
+    except ValueError:
+        return body
 
 
 def request_units(operation: str, request: Mapping[str, object]) -> Usage | None:

@@ -11,6 +11,21 @@ from taskmeter.demo.stub.wire import Body, Event, Raw
 
 _PIXEL = "iVBORw0KGgo="
 """Base64 of what a PNG begins with."""
+_CATEGORIES = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
 
 
 def openai_completion(model: str, text: str = "Done.", billed: Billed | None = None) -> Body:
@@ -104,7 +119,12 @@ def openai_speech(content: bytes = b"ID3 stub") -> Raw:
 
 def openai_moderation(model: str = "omni-moderation-latest", inputs: int = 1) -> Body:
     """The body of a moderation answer that flags nothing."""
-    result = {"flagged": False, "categories": {}, "category_scores": {}, "category_applied_input_types": {}}
+    result = {
+        "flagged": False,
+        "categories": dict.fromkeys(_CATEGORIES, False),
+        "category_scores": dict.fromkeys(_CATEGORIES, 0.01),
+        "category_applied_input_types": {category: ["text"] for category in _CATEGORIES},
+    }
     return {"id": new_id("modr-"), "model": model, "results": [result] * inputs}
 
 
@@ -137,6 +157,9 @@ def openai_run(model: str, *, status: str = "queued", run_id: str = "", billed: 
         "assistant_id": "asst_stub",
         "status": status,
         "model": model,
+        "instructions": "Be brief.",
+        "metadata": {},
+        "parallel_tool_calls": True,
         "last_error": None,
         "tools": [],
         "usage": usage,
