@@ -15,7 +15,7 @@ import taskmeter
 from taskmeter import _guard, track_task
 from taskmeter.capture import anthropic as claude_room
 from taskmeter.capture import call as call_room
-from taskmeter.capture import driver, hooks, openai_stream, streams, waiting
+from taskmeter.capture import driver, hooks, openai_stream, priced, streams, waiting
 from taskmeter.capture import openai as openai_room
 from taskmeter.capture.attempts import Attempts
 from taskmeter.demo.stub import (
@@ -104,7 +104,7 @@ OTHERS: list[tuple[object, str]] = [
     (claude_room.Anthropic, "opens_span"),
     (claude_room._StreamReader, "read"),
     (claude_room._StreamReader, "reading"),
-    (call_room, "price"),
+    (priced, "price"),
     (call_room, "current_scope"),
     (call_room, "identity_attributes"),
     (spans, "start"),
@@ -171,7 +171,7 @@ def test_fault(owner: object, name: str, monkeypatch: pytest.MonkeyPatch, *, tra
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (call_room, "price"),
+        (priced, "price"),
         (openai_room.OpenAI, "read"),
         (call_room.Call, "_end_span"),
         (call_room.Call, "_count"),

@@ -52,11 +52,10 @@ def finish_reasons(body: object) -> tuple[str, ...]:
 
 def last_speech_event(body: object) -> object:
     """What ends speech that was asked for as events and read whole, which the SDK hands over as bytes."""
-    kind = text_field(field(body, "response", "headers"), "content-type") or ""
-    content = field(body, "response", "content") if kind.startswith("text/event-stream") else None
-    at = content.rfind(b"speech.audio.done") if isinstance(content, bytes) else -1
-    if not isinstance(content, bytes) or at < 0:
+    content = field(body, "response", "content")
+    if not isinstance(content, bytes) or not content.startswith((b"data:", b"event:")):
         return body
+    at = content.rfind(b"speech.audio.done")
     try:
         return json.loads(content[content.rfind(b"data:", 0, at) + len(b"data:") :].split(b"\n", 1)[0])
     except ValueError:
