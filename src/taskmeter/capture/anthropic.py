@@ -96,6 +96,10 @@ class _StreamReader:
     def complete(self) -> bool:
         return self._stopped and self._stated_output
 
+    @property
+    def making(self) -> str | None:
+        return None
+
     def hides(self, event: object) -> bool:
         return False
 

@@ -196,6 +196,8 @@ class Call:
         if self._first_chunk_seconds is None:
             self._first_chunk_seconds = time.perf_counter() - self._start
         self._reader.read(event)
+        if self._waiting_for is None and self._reader.making is not None:
+            self._wait(Reading(response_id=self._reader.making, in_progress=True))
         if self._native and self._reader.complete and self._priced is None:
             # Now, as the SDK ends its own span before the stream is exhausted.
             self._settle(self._reader.reading(self._request))
@@ -307,10 +309,15 @@ class Call:
             if self._unfinished is None or self._unfinished.response_id is None:
                 return False
             self._request = {}  # lets go of the prompt
-            self._waiting_for = self._unfinished.response_id
-            waiting.add(self._waiting_for, self)
+            self._wait(self._unfinished)
             return True
         return False
+
+    def _wait(self, unfinished: Reading) -> None:
+        self._unfinished = unfinished
+        if unfinished.response_id is not None:
+            self._waiting_for = unfinished.response_id
+            waiting.add(unfinished.response_id, self)
 
     def retrieving(self, *, streams: bool) -> None:
         """A request asks for the answer, as a stream of events or whole."""

@@ -53,6 +53,11 @@ class OpenAIStreamReader:
         """See `StreamReader`."""
         return self._final is not None
 
+    @property
+    def making(self) -> str | None:
+        """See `StreamReader`."""
+        return self._id if self._making else None
+
     def hides(self, event: object) -> bool:
         """See `StreamReader`."""
         return self._asked and field(event, "usage") is not None and not items(field(event, "choices"))

@@ -42,6 +42,11 @@ class StreamReader(Protocol):
         """Whether the provider's last word on usage has been read."""
         ...
 
+    @property
+    def making(self) -> str | None:
+        """The id of an answer that the provider goes on making whether or not the stream is read; else `None`."""
+        ...
+
     def hides(self, event: object) -> bool:
         """Whether an event is one that only our request for usage brought."""
         ...
