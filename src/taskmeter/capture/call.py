@@ -302,10 +302,8 @@ class Call:
         with guarded("capture.wait"):
             if self._ended.locked():
                 return False
-            if self._reader is not None and self._first_chunk_seconds is not None:
-                reading = self._reader.reading(self._request)
-                if reading.in_progress or self._reader.complete:
-                    self._unfinished = reading if reading.in_progress else None
+            if self._reader is not None and self._reader.complete:
+                self._unfinished = None
             if self._unfinished is None or self._unfinished.response_id is None:
                 return False
             self._request = {}  # lets go of the prompt
