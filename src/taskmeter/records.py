@@ -61,6 +61,7 @@ Part = Literal[
     "input_image",
     "cache_read",
     "cache_read_audio",
+    "cache_read_image",
     "cache_write",
     "cache_write_5m",
     "cache_write_1h",
@@ -79,12 +80,13 @@ INPUT_PARTS: frozenset[Part] = frozenset(
         "input_image",
         "cache_read",
         "cache_read_audio",
+        "cache_read_image",
         "cache_write",
         "cache_write_5m",
         "cache_write_1h",
     }
 )
-CACHE_READ_PARTS: frozenset[Part] = frozenset({"cache_read", "cache_read_audio"})
+CACHE_READ_PARTS: frozenset[Part] = frozenset({"cache_read", "cache_read_audio", "cache_read_image"})
 CACHE_WRITE_PARTS: frozenset[Part] = frozenset({"cache_write", "cache_write_5m", "cache_write_1h"})
 OUTPUT_PARTS: frozenset[Part] = frozenset({"output", "output_audio", "output_image", "reasoning"})
 
@@ -94,7 +96,7 @@ class Usage:
     """Token and unit counts, of one call or of many, as disjoint parts that add up to the totals.
 
     `tokens` maps a part to its count (positive; a part that is missing is 0). `fees` maps a billed unit that is
-    not a token (`"web_search"`) to its count.
+    not a token (`"web_search"`, `"input_audio_ms"`, `"input_characters"`) to its count.
     """
 
     tokens: Mapping[Part, int] = field(default_factory=dict[Part, int])

@@ -15,11 +15,22 @@ import taskmeter
 from taskmeter import _guard, track_task
 from taskmeter.capture import anthropic as claude_room
 from taskmeter.capture import call as call_room
-from taskmeter.capture import driver, hooks, streams
+from taskmeter.capture import driver, hooks, openai_stream, priced, streams, waiting
 from taskmeter.capture import openai as openai_room
 from taskmeter.capture.attempts import Attempts
-from taskmeter.demo.stub import Error, Sse, StubProvider, anthropic_message, openai_chat, openai_chat_stream
+from taskmeter.demo.stub import (
+    Error,
+    Sse,
+    StubProvider,
+    anthropic_message,
+    openai_chat,
+    openai_chat_stream,
+    openai_response,
+    openai_speech,
+)
 from taskmeter.telemetry import providers, spans
+from tests.capture import background_programs as b
+from tests.capture import media_programs as m
 from tests.capture import programs as p
 from tests.capture.harness import CLAUDE, GPT, Meter, Program, run_bare, run_metered
 
@@ -27,6 +38,10 @@ CHAT = openai_chat(GPT, '{"done": true}')
 MESSAGE = anthropic_message(CLAUDE, '{"done": true}')
 RETRY = Error(429, retry_after=0.01)
 LENGTH: Any = {**CHAT, "choices": [{**CHAT["choices"][0], "finish_reason": "length"}]}
+
+DONE = {**openai_response(GPT), "id": b.RESPONSE_ID, "background": True}
+QUEUED: Any = {**DONE, "status": "queued", "usage": None}
+POLLS = (QUEUED, QUEUED, QUEUED, DONE, DONE)
 
 PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
     (p.chat, (RETRY, CHAT)),
@@ -42,6 +57,11 @@ PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
     (p.chat_stream_unread, (CHAT,)),
     (p.chat_stream, (Sse(openai_chat_stream(CHAT), cut_after=2),)),
     (p.chat, (RETRY, Error(400))),
+    (b.polled, POLLS),
+    (b.polled_streaming_response, POLLS),
+    (b.retrieved_as_stream, (POLLS[0], DONE)),
+    (m.speech_streamed, (openai_speech(),)),
+    (m.unknown_path, ({**CHAT, "object": "other"},)),
     (p.message, (RETRY, MESSAGE)),
     (p.message_stream, (MESSAGE,)),
     (p.message_stream_closed, (MESSAGE,)),
@@ -61,7 +81,12 @@ PLACES: dict[str, tuple[object, str]] = {
     "capture.twin": (streams, "copy"),
     "capture.close": (call_room.Call, "closed"),
     "capture.attempt": (Attempts, "failed"),
-    "capture.event": (openai_room._StreamReader, "read"),
+    "capture.event": (openai_stream.OpenAIStreamReader, "read"),
+    "capture.wait": (waiting, "add"),
+    "capture.retrieve": (waiting, "at"),
+    "capture.hold_streamed": (driver, "streamed_call"),
+    "capture.retrieved": (call_room.Call, "retrieving"),
+    "capture.abandon": (call_room.Call, "_settle"),
     "capture.end": (call_room.Call, "_settle_at_end"),
     "capture.end_attempt": (Attempts, "gave_up"),
     "capture.end_span": (call_room.Call, "_end_span"),
@@ -75,13 +100,13 @@ OTHERS: list[tuple[object, str]] = [
     (openai_room.OpenAI, "read"),
     (openai_room.OpenAI, "with_usage"),
     (openai_room.OpenAI, "stream_reader"),
-    (openai_room._StreamReader, "reading"),
+    (openai_stream.OpenAIStreamReader, "reading"),
     (claude_room.Anthropic, "operation"),
     (claude_room.Anthropic, "read"),
     (claude_room.Anthropic, "opens_span"),
     (claude_room._StreamReader, "read"),
     (claude_room._StreamReader, "reading"),
-    (call_room, "price"),
+    (priced, "price"),
     (call_room, "current_scope"),
     (call_room, "identity_attributes"),
     (spans, "start"),
@@ -149,7 +174,7 @@ def test_fault(owner: object, name: str, monkeypatch: pytest.MonkeyPatch, *, tra
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (call_room, "price"),
+        (priced, "price"),
         (openai_room.OpenAI, "read"),
         (call_room.Call, "_end_span"),
         (call_room.Call, "_count"),

@@ -17,6 +17,7 @@ from taskmeter.demo.stub import (
     anthropic_message_stream,
     openai_chat,
     openai_chat_stream,
+    openai_images,
     openai_response,
 )
 from tests.capture import programs as p
@@ -157,6 +158,42 @@ def test_response(meter: Meter, wire: Wire, usage: Any) -> None:
     if call_of(meter, task)["taskmeter.cost.status"] == "exact":
         assert task.usage.input_tokens == stated(usage, "input_tokens")
         assert task.usage.output_tokens == stated(usage, "output_tokens")
+
+
+IMAGE_USAGE = usages(
+    "input_tokens",
+    "output_tokens",
+    {
+        "input_tokens_details": ["image_tokens", "text_tokens", "cached_tokens", "cached_tokens_details"],
+        "output_tokens_details": ["image_tokens", "text_tokens"],
+    },
+)
+
+
+@laws
+@given(usage=IMAGE_USAGE)
+def test_image(meter: Meter, wire: Wire, usage: Any) -> None:
+    """As for a Response; output that is not said to be text is an image."""
+    wire.says({**openai_images(), "usage": usage})
+    with track_task("test") as task:
+        wire.openai.images.generate(model="gpt-image-1.5", prompt="A parcel.")
+    if call_of(meter, task)["taskmeter.cost.status"] == "exact":
+        assert task.usage.input_tokens == stated(usage, "input_tokens")
+        assert task.usage.output_tokens == stated(usage, "output_tokens")
+
+
+@laws
+@given(
+    usage=st.one_of(ANY, st.fixed_dictionaries({"seconds": ANY}), st.fixed_dictionaries({"input_token_details": ANY}))
+)
+def test_transcription(meter: Meter, wire: Wire, usage: Any) -> None:
+    """Whatever is said of its time, no fault; what is no time is not charged."""
+    wire.says({"text": "Done.", "usage": usage})
+    with track_task("test") as task:
+        wire.openai.audio.transcriptions.create(
+            model="whisper-1", file=("a.wav", b"RIFF"), response_format="verbose_json"
+        )
+    call_of(meter, task)
 
 
 def check_message(found: dict[str, Any], task: Task, usage: Any) -> None:

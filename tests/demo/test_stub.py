@@ -16,6 +16,8 @@ import anthropic.types.beta
 import httpx2
 import openai
 import openai.types
+import openai.types.audio
+import openai.types.beta.threads
 import openai.types.chat
 import openai.types.responses
 import pytest
@@ -37,9 +39,20 @@ from taskmeter.demo.stub import (
     anthropic_message_stream,
     openai_chat,
     openai_chat_stream,
+    openai_compaction,
+    openai_completion,
+    openai_decision,
     openai_embeddings,
+    openai_images,
+    openai_images_stream,
+    openai_moderation,
     openai_response,
     openai_response_stream,
+    openai_run,
+    openai_timed_transcription,
+    openai_transcription,
+    openai_transcription_stream,
+    openai_video,
     succeed,
 )
 from taskmeter.errors import UsageError
@@ -102,6 +115,17 @@ Serve = Callable[[Handler], Clients]
             anthropic_message("claude-sonnet-5", "", Billed(web_searches=1), tool_calls=[LOOKUP]),
         ),
         (anthropic.types.beta.BetaMessage, anthropic_message("claude-sonnet-5", TEXT, BILLED)),
+        (openai.types.responses.CompactedResponse, openai_compaction("gpt-5", BILLED)),
+        (openai.types.Completion, openai_completion("gpt-3.5-turbo-instruct", TEXT, BILLED)),
+        (openai.types.ImagesResponse, openai_images(BILLED, image_input=100, text_output=10)),
+        (openai.types.audio.Transcription, openai_transcription(TEXT, BILLED, audio_input=900)),
+        (openai.types.audio.TranscriptionVerbose, openai_timed_transcription(TEXT, seconds=7.5)),
+        (openai.types.ModerationCreateResponse, openai_moderation()),
+        (openai.types.Video, openai_video()),
+        (openai.types.Video, openai_video(status="failed")),
+        (openai.types.beta.threads.Run, openai_run("gpt-5")),
+        (openai.types.beta.threads.Run, openai_run("gpt-5", status="completed", billed=BILLED)),
+        (openai.types.Decision, openai_decision("gpt-6-luna", [0.1, 0.9], BILLED)),
     ],
 )
 def test_a_body_passes_the_validation_of_the_sdks_own_model(model: Any, body: Any) -> None:
@@ -122,6 +146,9 @@ def test_a_body_passes_the_validation_of_the_sdks_own_model(model: Any, body: An
             openai.types.responses.ResponseStreamEvent,
             openai_response_stream(openai_response("gpt-5", tool_calls=[LOOKUP])),
         ),
+        (openai.types.ImageGenStreamEvent, openai_images_stream(openai_images(), partials=2)),
+        (openai.types.ImageEditStreamEvent, openai_images_stream(openai_images(), "image_edit")),
+        (openai.types.audio.TranscriptionStreamEvent, openai_transcription_stream(openai_transcription(TEXT))),
         (
             anthropic.types.RawMessageStreamEvent,
             [
@@ -252,7 +279,7 @@ def test_the_default_handler_counts_tokens_lists_and_knows_what_it_does_not_know
     assert list(clients.openai.models.list()) == []
     assert clients.anthropic.messages.count_tokens(model="c", messages=HELLO).input_tokens == 16
     with pytest.raises(openai.NotFoundError):
-        clients.openai.moderations.create(input="hello")
+        clients.openai.conversations.create()
 
 
 # --- faults

@@ -92,6 +92,22 @@ def context(provider: str, model: str, variants: tuple[tuple[str, str], ...] = (
         ),
         # text 100 x 5, image in 1000 x 8, image out 1000 x 30
         ("openai", "gpt-image-2", (), NOW, {"input": 100, "input_image": 1000, "output_image": 1000}, "0.0385"),
+        # text 100 x 5 and cached 100 x 1.25, image 100 x 8 and cached 1000 x 2
+        (
+            "openai",
+            "gpt-image-1.5",
+            (),
+            NOW,
+            {"input": 100, "cache_read": 100, "input_image": 100, "cache_read_image": 1000},
+            "0.003425",
+        ),
+        # text out 100 x 10, image out 1000 x 32; in a batch half of both
+        ("openai", "gpt-image-1.5", (), NOW, {"output": 100, "output_image": 1000}, "0.033"),
+        ("openai", "gpt-image-1.5", BATCH, NOW, {"output": 100, "output_image": 1000}, "0.0165"),
+        # a realtime session's cached image: 1000 x 0.5
+        ("openai", "gpt-realtime", (), NOW, {"cache_read_image": 1000}, "0.0005"),
+        # a transcript: audio 1000 x 6, prompt 10 x 2.5, text 100 x 10
+        ("openai", "gpt-4o-transcribe", (), NOW, {"input": 10, "input_audio": 1000, "output": 100}, "0.007025"),
         # embeddings: 1000 x 0.02, 1000 x 0.13
         ("openai", "text-embedding-3-small", (), NOW, {"input": 1000}, "0.00002"),
         ("openai", "text-embedding-3-large", (), NOW, {"input": 1000}, "0.00013"),
@@ -157,6 +173,27 @@ def test_exact(
 def test_fees(provider: str, model: str, fees: dict[str, int], expected: str) -> None:
     """What is billed by the piece is charged by the piece, and is not discounted with the tokens."""
     priced = price(Usage({}, fees), context(provider, model, BATCH))
+    assert (priced.status, priced.amount) == ("exact", Decimal(expected))
+
+
+@pytest.mark.parametrize(
+    ("model", "fees", "expected"),
+    [
+        # an hour at 0.36, a second of it, a millisecond of it
+        ("whisper-1", {"input_audio_ms": 3_600_000}, "0.36"),
+        ("whisper-1", {"input_audio_ms": 1000}, "0.0001"),
+        ("whisper-1", {"input_audio_ms": 1}, "0.0000001"),
+        # 1000 s at 0.27 an hour
+        ("gpt-transcribe", {"input_audio_ms": 1_000_000}, "0.075"),
+        # a million characters at 15, 18 of them; twice that for HD
+        ("tts-1", {"input_characters": 1_000_000}, "15"),
+        ("tts-1", {"input_characters": 18}, "0.00027"),
+        ("tts-1-hd", {"input_characters": 18}, "0.00054"),
+    ],
+)
+def test_time_and_characters(model: str, fees: dict[str, int], expected: str) -> None:
+    """Audio is listed by the hour and speech by a million characters; both are charged by the piece."""
+    priced = price(Usage({}, fees), context("openai", model))
     assert (priced.status, priced.amount) == ("exact", Decimal(expected))
 
 

@@ -55,7 +55,11 @@ class Anthropic:
         """Never needed: every stream states its usage."""
         return None
 
-    def read(self, body: object) -> Reading:
+    def possible_operation(self, options: Options) -> str | None:
+        """None: an endpoint that it does not know yet is no call."""
+        return None
+
+    def read(self, body: object, operation: str, request: Mapping[str, object]) -> Reading:
         """A message."""
         usage = field(body, "usage")
         tokens, doubt = _usage(usage)
@@ -91,6 +95,10 @@ class _StreamReader:
     @property
     def complete(self) -> bool:
         return self._stopped and self._stated_output
+
+    @property
+    def making(self) -> str | None:
+        return None
 
     def hides(self, event: object) -> bool:
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 from weakref import finalize
@@ -17,20 +18,24 @@ from opentelemetry.trace import Span, SpanKind
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.account import Entry
-from taskmeter.capture import open_calls
+from taskmeter.capture import open_calls, waiting
 from taskmeter.capture.attempts import Attempts
 from taskmeter.capture.estimating import estimate
-from taskmeter.capture.provider import Client, Options, Provider, request_body
+from taskmeter.capture.priced import price_reading
+from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
 from taskmeter.capture.reading import Reading
-from taskmeter.pricing import PriceContext, as_estimate, price
 from taskmeter.records import NO_USAGE, Priced, Usage
 from taskmeter.telemetry import collected, providers, spans
 from taskmeter.telemetry.attributes import Attributes, cost_attributes, identity_attributes, usage_attributes
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope, with_stamp
 
+_BYTES = frozenset({"speech"})
+"""Operations whose answer is bytes for the application to keep, which nobody parses."""
 _UNPRICED = Priced("unpriced", reason="taskmeter failed to price it")
+_NOT_RETRIEVED = "its answer was not retrieved in this process"
 _CALL = otel.create_key("taskmeter-call")
+_STREAMED = otel.create_key("taskmeter-streamed-call")
 
 Ending = Literal["returned", "read", "closed", "dropped", "failed"]
 """How a call ended: its method returned all of it, its body was read to the end, closed early, garbage collected
@@ -43,16 +48,30 @@ def current_call() -> Call | None:
     return call if isinstance(call, Call) else None
 
 
-def without_call() -> Context:
-    """The current context, for a request that is no call inside one that is."""
-    return otel.set_value(_CALL, None)
+def without_call(streamed: Call | None = None) -> Context:
+    """The current context, for a request that is no call; `streamed` is the one whose answer it brings as a stream."""
+    return otel.set_value(_STREAMED, streamed, otel.set_value(_CALL, None))
+
+
+def streamed_call() -> Call | None:
+    """The call, made before, whose answer the request of the current context brings as a stream."""
+    call = otel.get_value(_STREAMED)
+    return call if isinstance(call, Call) else None
 
 
 class Call:
     """A call, the span that pictures it, and what it is known to have cost so far."""
 
     def __init__(
-        self, provider: Provider, client: Client, options: Options, operation: str, *, streams: bool, asked: bool
+        self,
+        provider: Provider,
+        client: Client,
+        options: Options,
+        operation: str,
+        *,
+        streams: bool,
+        asked: bool,
+        tentative: bool = False,
     ) -> None:
         self._provider = provider
         self._operation = operation
@@ -67,6 +86,11 @@ class Call:
         self._priced: Priced | None = None
         self._on_span: Priced | None = None
         self._wasted = False
+        self._tentative_path = request_path(options) if tentative else None
+        """The path, of what is a call only if its answer turns out to state tokens."""
+        self._unfinished: Reading | None = None
+        """What is known of an answer that the provider is still making."""
+        self._waiting_for: str | None = None
         self._reader = provider.stream_reader(operation, asked=asked) if streams else None
         self._ended = threading.Lock()  # taken by whoever ends the call, and never released
         self._finalizer: finalize[..., object] | None = None
@@ -88,7 +112,7 @@ class Call:
         """What the request runs in."""
         if self._native:
             self.context = with_stamp(names.ANTHROPIC_SCOPE_PREFIX, self.context)
-        else:
+        elif not tentative:
             self._start_span()
         self._attempts = Attempts(self._start_ns, self._identity)
         self.pending = False
@@ -110,11 +134,15 @@ class Call:
 
     def attempt_failed(self, response: object, error: BaseException | None) -> None:
         """An attempt failed and will be repeated after a wait."""
+        if self._tentative_path is not None:
+            return
         self._attempts.failed(response, error)
         self._answers = 0
 
     def attempt_waited(self, *, repeated: bool) -> None:
         """That wait is over, or was cut short: then the attempt is not `repeated`."""
+        if self._tentative_path is not None:
+            return
         self._attempts.waited(self.context, repeated=repeated)
         if self._native and self._span.is_recording():
             self._span.set_attributes(self._attempt_attributes())  # now: the SDK ends its span before the call ends
@@ -167,6 +195,8 @@ class Call:
             self.end("read" if by_application else "closed")
         elif not self.streams and not consumed:
             self.end("closed")
+        elif not self.streams and self._operation in _BYTES:
+            self.end("read")
 
     # --- what the response says
 
@@ -186,6 +216,8 @@ class Call:
         if self._first_chunk_seconds is None:
             self._first_chunk_seconds = time.perf_counter() - self._start
         self._reader.read(event)
+        if self._waiting_for is None and self._reader.making is not None:
+            self._wait(Reading(response_id=self._reader.making, in_progress=True))
         if self._native and self._reader.complete and self._priced is None:
             # Now, as the SDK ends its own span before the stream is exhausted.
             self._settle(self._reader.reading(self._request))
@@ -197,10 +229,14 @@ class Call:
         if self._priced is not None:
             self._set_aside()
         self._wasted = wasted
-        reading = self._provider.read(body)
-        if reading.usage is None:
-            reading = estimate(reading, body, self._request, self._operation)
-        self._settle(reading)
+        reading = self._provider.read(body, self._operation, self._request)
+        if self._waiting_for is not None and reading.response_id != self._waiting_for:
+            return  # something about the answer, such as its items or its content
+        self._unfinished = reading if reading.in_progress else None
+        if self._unfinished is None:
+            if reading.usage is None:
+                reading = estimate(reading, body, self._request, self._operation)
+            self._settle(reading)
 
     def _set_aside(self) -> None:
         """The application's middleware asked again: what the answer before cost is waste, and no part of the last's."""
@@ -214,6 +250,13 @@ class Call:
 
     def _settle(self, reading: Reading) -> None:
         """Prices what was read, and puts that on the span while it is open."""
+        if self._tentative_path is not None:
+            if reading.usage is None or not reading.usage.tokens:
+                return
+            if reading.response_id is not None and reading.response_id in self._tentative_path:
+                return  # the usage of something made before, which this request only changed
+            self._tentative_path = None
+            self._start_span()
         self._reading = reading
         self._priced = _UNPRICED  # stays if the next line fails
         self._priced = self._price(reading)
@@ -222,16 +265,7 @@ class Call:
             self._on_span = self._priced
 
     def _price(self, reading: Reading) -> Priced:
-        if reading.usage is None:
-            return Priced("unpriced", reason=reading.doubt or "the response states no usage")
-        context = PriceContext(
-            provider=self._provider_name,
-            model=reading.model or self._model,
-            at_ns=self._start_ns,
-            variants=reading.variants,
-        )
-        priced = price(reading.usage, context)
-        return as_estimate(priced, reading.doubt) if reading.doubt else priced
+        return price_reading(reading, provider=self._provider_name, model=self._model, at_ns=self._start_ns)
 
     def _result_attributes(self) -> Attributes:
         attributes: Attributes = {}
@@ -257,18 +291,26 @@ class Call:
 
     def end(self, how: Ending, error: BaseException | None = None) -> None:
         """Ends the call: ends its span, books and counts it. Whoever comes second does nothing. Never raises."""
-        if not self._ended.acquire(blocking=False):
+        if self._waits() or not self._ended.acquire(blocking=False):
             return
         error_type = None if error is None else type(error).__name__
         with guarded("capture.end"):
             if self._finalizer is not None:
                 self._finalizer.detach()
             self._settle_at_end(how)
+        if self._waiting_for is not None:
+            waiting.remove(self._waiting_for)
+        if self._tentative_path is not None:
+            self.context, self._request = Context(), {}
+            open_calls.over(self)
+            return
+        if error is None and self._reading is not None:
+            error_type = self._reading.error_type
         with guarded("capture.end_attempt"):
             if error is not None and not self.pending:
                 self._give_up(error)
         with guarded("capture.end_span"):
-            self._wasted = error is not None or (how in ("closed", "dropped") and not self._whole)
+            self._wasted = error_type is not None or (how in ("closed", "dropped") and not self._whole)
             self._end_span(error_type)
         with guarded("capture.book"):
             self._book()
@@ -279,13 +321,50 @@ class Call:
 
     def interrupt(self) -> None:
         """Ends the call because the program ends, and with it the SDK's own span, which nobody else will."""
-        if self.pending:
+        if self._waiting_for is not None:
+            self.abandon()
+        elif self.pending:
             self.end("dropped")
         else:
             self.end("failed", SystemExit())
         if self._native:
             with guarded("capture.interrupt"):
                 self._span.end()
+
+    # --- an answer that is still being made
+
+    def _waits(self) -> bool:
+        """Whether the provider goes on making the answer: the call then ends when that is retrieved."""
+        with guarded("capture.wait"):
+            if self._ended.locked():
+                return False
+            if self._reader is not None and self._reader.complete:
+                self._unfinished = None
+            if self._unfinished is None or self._unfinished.response_id is None:
+                return False
+            self._request = {}  # lets go of the prompt
+            self._wait(self._unfinished)
+            return True
+        return False
+
+    def _wait(self, unfinished: Reading) -> None:
+        self._unfinished = unfinished
+        if unfinished.response_id is not None:
+            self._waiting_for = unfinished.response_id
+            waiting.add(unfinished.response_id, self)
+
+    def retrieving(self, *, streams: bool) -> None:
+        """A request asks for the answer, as a stream of events or whole."""
+        self._reader = self._provider.stream_reader(self._operation, asked=False) if streams else None
+        self._first_chunk_seconds = None
+
+    def abandon(self) -> None:
+        """Ends a call whose answer nobody retrieved here; it may be retrieved elsewhere."""
+        unfinished, self._unfinished, self._reader = self._unfinished or Reading(), None, None
+        with guarded("capture.abandon"):
+            if not self._ended.locked():
+                self._settle(replace(unfinished, in_progress=False, doubt=_NOT_RETRIEVED))
+        self.end("returned")
 
     @property
     def _whole(self) -> bool:
@@ -300,6 +379,8 @@ class Call:
             self._priced = Priced("exact", reason="answered by the application's middleware")
         elif self._reader is not None and self.pending and (how != "read" or self._first_chunk_seconds is not None):
             self._settle(self._reader.reading(self._request))
+        elif self._operation in _BYTES:
+            self._settle(self._provider.read(None, self._operation, self._request))  # by the request alone
         else:
             self._settle(Reading(doubt="its body was not read through the SDK" if self.pending else ""))
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from taskmeter._guard import guarded
-from taskmeter.capture.call import Call, current_call, without_call
-from taskmeter.capture.provider import Client, Options, Provider, request_body
+from taskmeter.capture import waiting
+from taskmeter.capture.call import Call, current_call, streamed_call, without_call
+from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
 from taskmeter.capture.streams import Events, held_by, hold, observed, observed_async
 from taskmeter.telemetry.context import inside
 
@@ -37,11 +38,16 @@ class Driver:
         """Hook of `SyncAPIClient.request`."""
         call, args, kwargs = self._begin(client, args, kwargs)
         if call is None:
-            if current_call() is None:
+            retrieved = _retrieved(args, kwargs)
+            if retrieved is None and current_call() is None:
                 return wrapped(*args, **kwargs)
             # A request that is no call inside one that is, as when credentials are refreshed: not that call's answer.
-            with inside(without_call()):
-                return wrapped(*args, **kwargs)
+            streamed = retrieved if kwargs.get("stream") else None
+            with inside(without_call(streamed)):
+                result = wrapped(*args, **kwargs)
+            if retrieved is not None and streamed is None:
+                _read_retrieved(retrieved, result)
+            return result
         try:
             with inside(call.context):
                 result = wrapped(*args, **kwargs)
@@ -56,10 +62,15 @@ class Driver:
         """Hook of `AsyncAPIClient.request`."""
         call, args, kwargs = self._begin(client, args, kwargs)
         if call is None:
-            if current_call() is None:
+            retrieved = _retrieved(args, kwargs)
+            if retrieved is None and current_call() is None:
                 return await wrapped(*args, **kwargs)
-            with inside(without_call()):
-                return await wrapped(*args, **kwargs)
+            streamed = retrieved if kwargs.get("stream") else None
+            with inside(without_call(streamed)):
+                result = await wrapped(*args, **kwargs)
+            if retrieved is not None and streamed is None:
+                _read_retrieved(retrieved, result)
+            return result
         try:
             with inside(call.context):
                 result = await wrapped(*args, **kwargs)
@@ -74,14 +85,25 @@ class Driver:
         """The call that this request is, and its arguments, which may now ask for usage."""
         with guarded("capture.begin"):
             options = _argument(args, kwargs, 1, "options")
-            operation = self._provider.operation(options)
-            if operation is None or not self._enabled(client):
+            if not self._enabled(client):
+                return None, args, kwargs
+            known = self._provider.operation(options)
+            operation = known or self._provider.possible_operation(options)
+            if operation is None or (known is None and waiting.at(request_path(options)) is not None):
                 return None, args, kwargs
             streams = bool(kwargs.get("stream")) or request_body(options).get("stream") is True
             asking: Options | None = None
             if streams and self._stream_usage():
                 asking = self._provider.with_usage(client, options, operation)
-            call = Call(self._provider, client, options, operation, streams=streams, asked=asking is not None)
+            call = Call(
+                self._provider,
+                client,
+                options,
+                operation,
+                streams=streams,
+                asked=asking is not None,
+                tentative=known is None,
+            )
             if asking is None:
                 return call, args, kwargs
             if len(args) > 1:
@@ -121,10 +143,10 @@ class Driver:
 
     def process_response(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `SyncAPIClient._process_response`."""
-        call = current_call()
+        call, response = current_call(), kwargs.get("response")
         if call is None:
+            _hold_streamed(response)
             return wrapped(*args, **kwargs)
-        response = kwargs.get("response")
         _answered(call, response)
         try:
             result = wrapped(*args, **kwargs)
@@ -139,10 +161,10 @@ class Driver:
 
     async def process_response_async(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `AsyncAPIClient._process_response`."""
-        call = current_call()
+        call, response = current_call(), kwargs.get("response")
         if call is None:
+            _hold_streamed(response)
             return await wrapped(*args, **kwargs)
-        response = kwargs.get("response")
         _answered(call, response)
         try:
             result = await wrapped(*args, **kwargs)
@@ -256,6 +278,36 @@ def _read_answer(call: Call, result: Any, response: Any) -> None:
             hold(response, call)
     elif response.is_success:
         call.answer(_json(response), wasted=result is None)
+
+
+def _retrieved(args: Args, kwargs: Kwargs) -> Call | None:
+    """The call whose answer, made in the background, this request asks for or cancels."""
+    with guarded("capture.retrieve"):
+        return waiting.at(request_path(_argument(args, kwargs, 1, "options")))
+    return None
+
+
+def _hold_streamed(response: Any) -> None:
+    """The answer of a call made before comes as a stream, which the SDK is about to make of `response`."""
+    with guarded("capture.hold_streamed"):
+        call = streamed_call()
+        if call is not None and response is not None and response.is_success:
+            call.retrieving(streams=True)
+            hold(response, call)
+
+
+def _read_retrieved(call: Call, result: Any) -> None:
+    with guarded("capture.retrieved"):
+        call.retrieving(streams=False)
+        response = getattr(result, "http_response", result) if _is_raw(result) else None
+        if response is None:
+            call.answer(result)
+            call.end("returned")
+        elif not response.is_closed:
+            hold(response, call)
+        else:
+            call.answer(_json(response))
+            call.end("returned")
 
 
 def _json(response: Any) -> object:

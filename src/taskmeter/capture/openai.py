@@ -1,35 +1,42 @@
-"""The OpenAI SDK: chat completions, Responses, embeddings, on any client class and base URL."""
+"""The OpenAI SDK: every endpoint that makes something, on any client class and base URL."""
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import cast
 
+from taskmeter.capture.openai_stream import OpenAIStreamReader
+from taskmeter.capture.openai_usage import last_speech_event, read_answer, request_units
 from taskmeter.capture.provider import Client, Options, is_post, is_raw, request_body, request_path
-from taskmeter.capture.reading import (
-    Reading,
-    StreamReader,
-    count_field,
-    estimated_tokens,
-    field,
-    has_count,
-    items,
-    not_counts,
-    request_bytes,
-    split,
-    text_field,
-    utf8_length,
-)
+from taskmeter.capture.reading import Reading, StreamReader
 from taskmeter.pricing import provider_of
-from taskmeter.records import Part, Usage
 
 _OPERATIONS = {
     "/chat/completions": "chat",
     "/responses": "chat",
+    "/responses/compact": "compact",
     "/embeddings": "embeddings",
     "/completions": "text_completion",
+    "/images/generations": "image_generation",
+    "/images/edits": "image_edit",
+    "/images/variations": "image_variation",
+    "/audio/speech": "speech",
+    "/audio/transcriptions": "transcription",
+    "/audio/translations": "translation",
+    "/moderations": "moderation",
+    "/videos": "video_generation",
+    "/videos/edits": "video_generation",
+    "/remix": "video_generation",
+    "/videos/extensions": "video_generation",
+    "/decisions": "decision",
+    "/threads/runs": "invoke_agent",
+    "/runs": "invoke_agent",
 }
+_NO_CALLS = ("/batches", "/evals/")
+"""POSTs whose answer may state the usage of other calls."""
+_NAME = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
 _USAGE_HOSTS = (".openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 """Hosts known to honour `stream_options.include_usage`; others may refuse a field they do not know."""
 
@@ -41,11 +48,18 @@ class OpenAI:
     traced_method: str | None = None
 
     def operation(self, options: Options) -> str | None:
-        """By path: a new endpoint of the same shape needs no change here."""
-        if not is_post(options):
-            return None
+        """By path, whatever base URL or deployment comes before."""
         path = request_path(options)
+        if not is_post(options) or any(part in path for part in _NO_CALLS):
+            return None
         return next((name for suffix, name in _OPERATIONS.items() if path.endswith(suffix)), None)
+
+    def possible_operation(self, options: Options) -> str | None:
+        """The last segment of an unknown path that is a word and no id: `rerank` for `/v2/rerank`."""
+        path = request_path(options)
+        if not is_post(options) or any(part in path for part in _NO_CALLS):
+            return None
+        return next((name for name in reversed(path.split("/")) if _NAME.fullmatch(name)), "other")
 
     def name(self, client: Client) -> str:
         """The provider whose URL it is; for a URL nobody is known by (a gateway, a proxy) what the class stands for."""
@@ -62,8 +76,7 @@ class OpenAI:
         body = request_body(options)
         wanted = body.get("stream_options")
         if (
-            operation not in ("chat", "text_completion")
-            or request_path(options).endswith("/responses")
+            not request_path(options).endswith("/completions")
             or (isinstance(wanted, Mapping) and "include_usage" in wanted)
             or is_raw(options)
             or not f".{client.base_url.host}".endswith(_USAGE_HOSTS)
@@ -74,165 +87,13 @@ class OpenAI:
         changed.json_data = {**body, "stream_options": {**stream_options, "include_usage": True}}
         return changed
 
-    def read(self, body: object) -> Reading:
-        """A chat completion, a Response or embeddings: told apart by the names of their counts."""
-        usage, doubt = _usage(field(body, "usage"), _fees(body))
-        tier = text_field(body, "service_tier")
-        status = text_field(body, "status")
-        return Reading(
-            usage=usage,
-            model=text_field(body, "model"),
-            response_id=text_field(body, "id"),
-            finish_reasons=(status,) if status else _finish_reasons(body),
-            variants=(("service_tier", tier),) if tier else (),
-            doubt=doubt,
-        )
+    def read(self, body: object, operation: str, request: Mapping[str, object]) -> Reading:
+        """Any endpoint's answer; where it states no usage, what the request shows, as an estimate."""
+        reading = read_answer(last_speech_event(body) if operation == "speech" else body, operation)
+        if reading.usage is None and (units := request_units(operation, request)) is not None:
+            return Reading(usage=units, doubt="the answer states no usage: characters of the request counted here")
+        return reading
 
     def stream_reader(self, operation: str, *, asked: bool) -> StreamReader:
         """Events say by themselves which API they are of."""
-        return _StreamReader(self, asked=asked)
-
-
-class _StreamReader:
-    """Chat chunks (usage in the last, if asked for) or Responses events (usage in the terminal one)."""
-
-    __slots__ = ("_asked", "_final", "_finish_reasons", "_id", "_model", "_openai", "_output_bytes", "_tier")
-
-    def __init__(self, openai: OpenAI, *, asked: bool) -> None:
-        self._openai = openai
-        self._asked = asked
-        self._final: Reading | None = None
-        self._model: str | None = None
-        self._id: str | None = None
-        self._tier: str | None = None
-        self._finish_reasons: tuple[str, ...] = ()
-        self._output_bytes = 0
-
-    @property
-    def complete(self) -> bool:
-        return self._final is not None
-
-    def hides(self, event: object) -> bool:
-        return self._asked and field(event, "usage") is not None and not items(field(event, "choices"))
-
-    def read(self, event: object) -> None:
-        kind = text_field(event, "type")
-        if kind is not None and kind.startswith("response."):
-            self._read_response_event(kind, event)
-            return
-        self._model = text_field(event, "model") or self._model
-        self._id = text_field(event, "id") or self._id
-        self._tier = text_field(event, "service_tier") or self._tier
-        for choice in items(field(event, "choices")):
-            self._output_bytes += _delta_bytes(choice)
-        self._finish_reasons += _finish_reasons(event)
-        usage, doubt = _usage(field(event, "usage"), {})
-        if usage is not None:
-            # Some servers state a running usage on every chunk: the last one counts.
-            self._final = Reading(usage, self._model, self._id, self._finish_reasons, self._variants(), doubt)
-
-    def _read_response_event(self, kind: str, event: object) -> None:
-        response = field(event, "response")
-        if response is not None:
-            self._model = text_field(response, "model") or self._model
-            self._id = text_field(response, "id") or self._id
-            self._tier = text_field(response, "service_tier") or self._tier
-            if kind in ("response.completed", "response.incomplete", "response.failed"):
-                final = self._openai.read(response)
-                self._final = final if final.usage is not None else None
-        elif kind.endswith(".delta"):
-            self._output_bytes += utf8_length(text_field(event, "delta"))
-
-    def reading(self, request: Mapping[str, object]) -> Reading:
-        if self._final is not None:
-            return self._final
-        tokens: dict[Part, int] = {
-            "input": estimated_tokens(request_bytes(request)),
-            "output": estimated_tokens(self._output_bytes),
-        }
-        return Reading(
-            usage=Usage({part: count for part, count in tokens.items() if count}),
-            model=self._model,
-            response_id=self._id,
-            finish_reasons=self._finish_reasons,
-            variants=self._variants(),
-            doubt="the stream ended without usage: tokens estimated as UTF-8 bytes / 4",
-        )
-
-    def _variants(self) -> tuple[tuple[str, str], ...]:
-        return (("service_tier", self._tier),) if self._tier else ()
-
-
-_INPUT_DETAILS: dict[str, Part] = {
-    "cached_tokens": "cache_read",
-    "cache_write_tokens": "cache_write",
-    "audio_tokens": "input_audio",
-    "image_tokens": "input_image",
-}
-_OUTPUT_DETAILS: dict[str, Part] = {"reasoning_tokens": "reasoning", "audio_tokens": "output_audio"}
-
-
-def _usage(usage: object, fees: dict[str, int]) -> tuple[Usage | None, str]:
-    """Counts as disjoint parts. OpenAI's totals include what their details state."""
-    if has_count(usage, "prompt_tokens"):
-        names = ("prompt_tokens", "prompt_tokens_details", "completion_tokens", "completion_tokens_details")
-    elif has_count(usage, "input_tokens"):
-        names = ("input_tokens", "input_tokens_details", "output_tokens", "output_tokens_details")
-    else:
-        return None, ""
-    input_total, input_details, output_total, output_details = names
-    doubt = not_counts(
-        usage,
-        (output_total,),
-        *((input_details, name) for name in _INPUT_DETAILS),
-        *((output_details, name) for name in _OUTPUT_DETAILS),
-    )
-    unstated = count_field(usage, "total_tokens") - count_field(usage, input_total) - count_field(usage, output_total)
-    if unstated > 0 or not (has_count(usage, output_total) or has_count(usage, "total_tokens")):
-        doubt = doubt or "its counts do not add up to a total"
-    input_tokens, input_doubt = split(
-        count_field(usage, input_total),
-        "input",
-        {part: count_field(usage, input_details, name) for name, part in _INPUT_DETAILS.items()},
-    )
-    output_tokens, output_doubt = split(
-        count_field(usage, output_total),
-        "output",
-        {part: count_field(usage, output_details, name) for name, part in _OUTPUT_DETAILS.items()},
-    )
-    return Usage({**input_tokens, **output_tokens}, fees), doubt or input_doubt or output_doubt
-
-
-def _fees(body: object) -> dict[str, int]:
-    """Billed tool use of a Response: searches as it states them, else the search calls among its items."""
-    output = items(field(body, "output"))
-    if not output and field(body, "tool_usage") is None:
-        return {}
-    stated = ("tool_usage", "web_search", "num_requests")
-    searches = (
-        count_field(body, *stated)
-        if has_count(body, *stated)
-        else sum(
-            text_field(item, "type") == "web_search_call" and text_field(item, "action", "type") in (None, "search")
-            for item in output
-        )
-    )
-    file_searches = sum(text_field(item, "type") == "file_search_call" for item in output)
-    return {fee: n for fee, n in (("web_search", searches), ("file_search", file_searches)) if n}
-
-
-def _finish_reasons(body: object) -> tuple[str, ...]:
-    reasons = (text_field(choice, "finish_reason") for choice in items(field(body, "choices")))
-    return tuple(reason for reason in reasons if reason)
-
-
-def _delta_bytes(choice: object) -> int:
-    """Bytes of what one chunk adds to the answer: text, refusal, reasoning, tool arguments."""
-    delta = field(choice, "delta")
-    if delta is None:
-        return utf8_length(text_field(choice, "text"))
-    size = sum(utf8_length(text_field(delta, name)) for name in ("content", "refusal", "reasoning_content"))
-    for call in items(field(delta, "tool_calls")):
-        size += utf8_length(text_field(call, "function", "name"))
-        size += utf8_length(text_field(call, "function", "arguments"))
-    return size
+        return OpenAIStreamReader(operation, asked=asked)

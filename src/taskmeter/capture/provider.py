@@ -26,6 +26,10 @@ class Provider(Protocol):
         """`gen_ai.operation.name` of a request; `None` for one that is not a call (polling, listing)."""
         ...
 
+    def possible_operation(self, options: Options) -> str | None:
+        """The operation of a request that is none of those known, and is a call if its answer states tokens."""
+        ...
+
     def name(self, client: Client) -> str:
         """`gen_ai.provider.name`, from the client's class and base URL."""
         ...
@@ -38,8 +42,8 @@ class Provider(Protocol):
         """The same request that also asks for the usage of its stream; `None` where that is not to be done."""
         ...
 
-    def read(self, body: object) -> Reading:
-        """What a whole response says, parsed or as decoded JSON."""
+    def read(self, body: object, operation: str, request: Mapping[str, object]) -> Reading:
+        """What a whole response to the body `request` says, parsed or as decoded JSON."""
         ...
 
     def stream_reader(self, operation: str, *, asked: bool) -> StreamReader:

@@ -26,6 +26,12 @@ class Reading:
     """What else the price depends on, as sorted pairs: the served tier, the speed."""
     doubt: str = ""
     """Why the counts are not the provider's last word; empty when they are."""
+    free: str = ""
+    """Why nothing is billed, whatever the usage; empty when something may be."""
+    in_progress: bool = False
+    """Whether the provider goes on making the answer, which is then asked for by `response_id`."""
+    error_type: str | None = None
+    """Why the provider failed to make what it had agreed to make."""
 
 
 class StreamReader(Protocol):
@@ -34,6 +40,11 @@ class StreamReader(Protocol):
     @property
     def complete(self) -> bool:
         """Whether the provider's last word on usage has been read."""
+        ...
+
+    @property
+    def making(self) -> str | None:
+        """The id of an answer that the provider goes on making whether or not the stream is read; else `None`."""
         ...
 
     def hides(self, event: object) -> bool:

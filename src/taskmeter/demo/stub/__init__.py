@@ -11,12 +11,27 @@ from taskmeter.demo.stub.handlers import Script, succeed
 from taskmeter.demo.stub.openai_bodies import (
     openai_chat,
     openai_chat_stream,
+    openai_compaction,
     openai_embeddings,
     openai_response,
     openai_response_stream,
 )
+from taskmeter.demo.stub.openai_media import (
+    openai_completion,
+    openai_completion_stream,
+    openai_decision,
+    openai_images,
+    openai_images_stream,
+    openai_moderation,
+    openai_run,
+    openai_speech,
+    openai_timed_transcription,
+    openai_transcription,
+    openai_transcription_stream,
+    openai_video,
+)
 from taskmeter.demo.stub.server import StubProvider
-from taskmeter.demo.stub.wire import Body, Error, Event, Handler, Hang, Json, Reply, Request, Sse
+from taskmeter.demo.stub.wire import Body, Error, Event, Handler, Hang, Json, Raw, Reply, Request, Sse
 
 __all__ = [
     "Billed",
@@ -26,6 +41,7 @@ __all__ = [
     "Handler",
     "Hang",
     "Json",
+    "Raw",
     "Reply",
     "Request",
     "Script",
@@ -36,8 +52,21 @@ __all__ = [
     "anthropic_message_stream",
     "openai_chat",
     "openai_chat_stream",
+    "openai_compaction",
+    "openai_completion",
+    "openai_completion_stream",
+    "openai_decision",
     "openai_embeddings",
+    "openai_images",
+    "openai_images_stream",
+    "openai_moderation",
     "openai_response",
     "openai_response_stream",
+    "openai_run",
+    "openai_speech",
+    "openai_timed_transcription",
+    "openai_transcription",
+    "openai_transcription_stream",
+    "openai_video",
     "succeed",
 ]

@@ -7,13 +7,14 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
 from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from taskmeter.demo.stub.contents import new_id
-from taskmeter.demo.stub.wire import Body, Error, Event, Json, Reply, Request, Sse
+from taskmeter.demo.stub.wire import Body, Error, Event, Json, Raw, Reply, Request, Sse
 
 _OPENAI_ERROR_TYPES: Final = MappingProxyType({429: "rate_limit_error"})
 _ANTHROPIC_ERROR_TYPES: Final = MappingProxyType(
@@ -48,6 +49,20 @@ def hang_up(connection: socket.socket) -> None:
         return
 
 
+def _body(content_type: str, content: bytes) -> Body:
+    if not content_type.startswith("multipart/form-data"):
+        return json.loads(content) if content else {}
+    form = message_from_bytes(b"content-type: %b\r\n\r\n%b" % (content_type.encode(), content))
+    fields = {
+        part.get_param("name", header="content-disposition"): part for part in cast("list[Any]", form.get_payload())
+    }
+    return {
+        str(name): part.get_payload(decode=True).decode()
+        for name, part in fields.items()
+        if part.get_filename() is None
+    }
+
+
 class Host(Protocol):
     """What a connection needs of its server."""
 
@@ -69,6 +84,8 @@ class Connection(BaseHTTPRequestHandler):
         reply = host.answer(request)
         if isinstance(reply, Json):
             self._write_json(reply.status, reply.body, reply.headers)
+        elif isinstance(reply, Raw):
+            self._write(200, {"content-type": reply.content_type}, reply.content)
         elif isinstance(reply, Error):
             wait = {} if reply.retry_after is None else {"retry-after": str(reply.retry_after)}
             self._write_json(reply.status, error_body(request, reply.status, "scripted by the stub"), wait)
@@ -91,7 +108,7 @@ class Connection(BaseHTTPRequestHandler):
             path=url.path,
             query=url.query,
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=json.loads(content) if content else {},
+            body=_body(self.headers.get("content-type", ""), content),
         )
 
     def _open_reply(self, status: int, headers: Mapping[str, str]) -> None:
@@ -102,8 +119,10 @@ class Connection(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _write_json(self, status: int, body: Body, headers: Mapping[str, str]) -> None:
-        content = json.dumps(body).encode()
-        self._open_reply(status, {"content-type": "application/json", "content-length": str(len(content)), **headers})
+        self._write(status, {"content-type": "application/json", **headers}, json.dumps(body).encode())
+
+    def _write(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        self._open_reply(status, {"content-length": str(len(content)), **headers})
         self.wfile.write(content)
 
     def _write_stream(self, reply: Sse, closing: threading.Event) -> None:

@@ -14,11 +14,25 @@ from taskmeter.demo.stub.contents import Billed
 from taskmeter.demo.stub.openai_bodies import (
     openai_chat,
     openai_chat_stream,
+    openai_compaction,
     openai_embeddings,
     openai_response,
     openai_response_stream,
 )
-from taskmeter.demo.stub.wire import Body, Error, Event, Handler, Hang, Json, Reply, Request, Sse
+from taskmeter.demo.stub.openai_media import (
+    openai_completion,
+    openai_completion_stream,
+    openai_decision,
+    openai_images,
+    openai_images_stream,
+    openai_moderation,
+    openai_speech,
+    openai_timed_transcription,
+    openai_transcription,
+    openai_transcription_stream,
+    openai_video,
+)
+from taskmeter.demo.stub.wire import Body, Error, Event, Handler, Hang, Json, Raw, Reply, Request, Sse
 from taskmeter.errors import UsageError
 
 
@@ -73,7 +87,21 @@ _ANSWERS: Final[Mapping[str, Callable[[Request, int], Reply | Body]]] = MappingP
     {
         "/chat/completions": lambda request, size: openai_chat(request.body["model"], billed=Billed(input=size)),
         "/responses": lambda request, size: openai_response(request.body["model"], billed=Billed(input=size)),
+        "/responses/compact": lambda request, size: openai_compaction(request.body["model"], Billed(input=size)),
+        "/responses/input_tokens": lambda _, size: Json({"object": "response.input_tokens", "input_tokens": size}),
+        "/completions": lambda request, size: openai_completion(request.body["model"], billed=Billed(input=size)),
         "/embeddings": _embeddings,
+        "/images/generations": lambda _, size: openai_images(Billed(input=size)),
+        "/images/edits": lambda _, size: openai_images(Billed(input=size)),
+        "/images/variations": lambda _, size: openai_images(Billed(input=size)),
+        "/audio/speech": lambda _, __: openai_speech(),
+        "/audio/transcriptions": lambda _, size: openai_transcription(billed=Billed(input=size)),
+        "/audio/translations": lambda _, __: openai_timed_transcription(seconds=7),
+        "/moderations": lambda _, __: openai_moderation(),
+        "/videos": lambda request, _: openai_video(request.body.get("model", "sora-2"), status="completed"),
+        "/decisions": lambda request, size: openai_decision(
+            request.body["model"], [0.5] * len(request.body["questions"]), Billed(input=size)
+        ),
         "/messages": lambda request, size: anthropic_message(request.body["model"], billed=Billed(input=size)),
         "/messages/count_tokens": lambda _, size: Json({"input_tokens": size}),
     }
@@ -83,7 +111,7 @@ _ANSWERS: Final[Mapping[str, Callable[[Request, int], Reply | Body]]] = MappingP
 
 def as_reply(request: Request, answer: Reply | Body) -> Reply:
     """`answer` itself, or for a bare body its JSON or its stream, as `request` asked."""
-    if isinstance(answer, Json | Sse | Error | Hang):
+    if isinstance(answer, Json | Raw | Sse | Error | Hang):
         return answer
     return Sse(_events(request, answer)) if request.streamed else Json(answer)
 
@@ -96,4 +124,12 @@ def _events(request: Request, body: Body) -> list[Event]:
     if body.get("object") == "chat.completion":
         options: Body = request.body.get("stream_options") or {}
         return openai_chat_stream(body, include_usage=options.get("include_usage") is True)
+    if body.get("object") == "text_completion":
+        options = request.body.get("stream_options") or {}
+        return openai_completion_stream(body, include_usage=options.get("include_usage") is True)
+    if "data" in body and "output_format" in body:
+        edits = request.path.endswith("/edits")
+        return openai_images_stream(body, "image_edit" if edits else "image_generation")
+    if "text" in body:
+        return openai_transcription_stream(body)
     raise UsageError(f"no stream is known for a body with {sorted(body)}; reply with Sse([...]) instead")

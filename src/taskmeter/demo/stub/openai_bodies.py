@@ -95,6 +95,17 @@ def openai_response_stream(body: Body) -> list[Event]:
     ]
 
 
+def openai_compaction(model: str, billed: Billed | None = None) -> Body:
+    """The body of a compacted conversation. Its tokens are billed like any other's; it does not name the model."""
+    return {
+        "id": new_id("resp_"),
+        "object": "response.compaction",
+        "created_at": int(time.time()),
+        "output": [{"id": new_id("cmp_"), "type": "compaction", "encrypted_content": f"stub {model}"}],
+        "usage": _response_usage(billed or Billed()),
+    }
+
+
 def openai_embeddings(
     model: str, inputs: int = 1, billed: Billed | None = None, *, dimensions: int = 8, as_base64: bool = False
 ) -> Body:

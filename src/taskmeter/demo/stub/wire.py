@@ -22,7 +22,7 @@ class Request:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: Body
-    """The JSON object that was sent; empty when there was none."""
+    """The JSON object that was sent, or the text fields of a form; empty when there was neither."""
 
     @property
     def provider(self) -> Literal["openai", "anthropic"]:
@@ -32,7 +32,7 @@ class Request:
     @property
     def streamed(self) -> bool:
         """Whether the client asked for server-sent events."""
-        return self.body.get("stream") is True
+        return self.body.get("stream") in (True, "true") or "stream=true" in self.query.split("&")
 
     @property
     def retry_count(self) -> int:
@@ -64,6 +64,14 @@ class Json:
 
 
 @dataclass(frozen=True, slots=True)
+class Raw:
+    """A whole body that is no JSON."""
+
+    content: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sse:
     """A stream of server-sent events."""
 
@@ -90,6 +98,6 @@ class Hang:
     seconds: float
 
 
-Reply: TypeAlias = Json | Sse | Error | Hang
+Reply: TypeAlias = Json | Raw | Sse | Error | Hang
 Handler: TypeAlias = Callable[[Request], Reply | Body]
 """Decides the reply to a request. A bare body goes out as JSON or as a stream, as the client asked."""
