@@ -61,6 +61,7 @@ Part = Literal[
     "input_image",
     "cache_read",
     "cache_read_audio",
+    "cache_read_image",
     "cache_write",
     "cache_write_5m",
     "cache_write_1h",
@@ -79,12 +80,13 @@ INPUT_PARTS: frozenset[Part] = frozenset(
         "input_image",
         "cache_read",
         "cache_read_audio",
+        "cache_read_image",
         "cache_write",
         "cache_write_5m",
         "cache_write_1h",
     }
 )
-CACHE_READ_PARTS: frozenset[Part] = frozenset({"cache_read", "cache_read_audio"})
+CACHE_READ_PARTS: frozenset[Part] = frozenset({"cache_read", "cache_read_audio", "cache_read_image"})
 CACHE_WRITE_PARTS: frozenset[Part] = frozenset({"cache_write", "cache_write_5m", "cache_write_1h"})
 OUTPUT_PARTS: frozenset[Part] = frozenset({"output", "output_audio", "output_image", "reasoning"})
 

@@ -18,9 +18,9 @@ from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.account import Entry
 from taskmeter.capture.attempts import Attempts
+from taskmeter.capture.priced import price_reading
 from taskmeter.capture.provider import Client, Options, Provider, request_body
 from taskmeter.capture.reading import Reading
-from taskmeter.pricing import PriceContext, as_estimate, price
 from taskmeter.records import NO_USAGE, Priced, Usage
 from taskmeter.telemetry import collected, providers, spans
 from taskmeter.telemetry.attributes import Attributes, cost_attributes, identity_attributes, usage_attributes
@@ -200,16 +200,7 @@ class Call:
             self._on_span = self._priced
 
     def _price(self, reading: Reading) -> Priced:
-        if reading.usage is None:
-            return Priced("unpriced", reason=reading.doubt or "the response states no usage")
-        context = PriceContext(
-            provider=self._provider_name,
-            model=reading.model or self._model,
-            at_ns=self._start_ns,
-            variants=reading.variants,
-        )
-        priced = price(reading.usage, context)
-        return as_estimate(priced, reading.doubt) if reading.doubt else priced
+        return price_reading(reading, provider=self._provider_name, model=self._model, at_ns=self._start_ns)
 
     def _result_attributes(self) -> Attributes:
         attributes: Attributes = {}

@@ -36,6 +36,9 @@ TOKENS: Final[Mapping[Part, PriceKeys]] = MappingProxyType(
         "cache_read_audio": PriceKeys(
             ("cache_audio_read_mtok", "input_audio_mtok"), stand_in=("cache_read_mtok", "input_mtok")
         ),
+        "cache_read_image": PriceKeys(
+            ("cache_image_read_mtok", "input_image_mtok"), stand_in=("cache_read_mtok", "input_mtok")
+        ),
         "cache_write": PriceKeys(("cache_write_mtok", "input_mtok")),
         "cache_write_5m": PriceKeys(("cache_write_5m_mtok", "cache_write_mtok", "input_mtok")),
         "cache_write_1h": PriceKeys(("cache_write_1h_mtok",), stand_in=("cache_write_mtok", "input_mtok")),
@@ -53,6 +56,7 @@ FEES: Final[Mapping[str, PriceKeys]] = MappingProxyType(
     {
         "web_search": PriceKeys(("web_searches_kcount",), unit="search", per=1000),
         "file_search": PriceKeys(("storage_searches_kcount",), unit="search", per=1000),
+        "input_audio_ms": PriceKeys(("input_audio_hours", "audio_hours"), unit="millisecond", per=3_600_000),
         REQUEST: PriceKeys(("requests_kcount",), unit="request", per=1000),
     }
 )

@@ -18,7 +18,7 @@ from taskmeter.demo.stub.openai_bodies import (
     openai_response,
     openai_response_stream,
 )
-from taskmeter.demo.stub.wire import Body, Error, Event, Handler, Hang, Json, Reply, Request, Sse
+from taskmeter.demo.stub.wire import Body, Error, Event, Handler, Hang, Json, Jsonl, Reply, Request, Sse
 from taskmeter.errors import UsageError
 
 
@@ -83,7 +83,7 @@ _ANSWERS: Final[Mapping[str, Callable[[Request, int], Reply | Body]]] = MappingP
 
 def as_reply(request: Request, answer: Reply | Body) -> Reply:
     """`answer` itself, or for a bare body its JSON or its stream, as `request` asked."""
-    if isinstance(answer, Json | Sse | Error | Hang):
+    if isinstance(answer, Json | Sse | Jsonl | Error | Hang):
         return answer
     return Sse(_events(request, answer)) if request.streamed else Json(answer)
 
