@@ -370,3 +370,16 @@ def message_timeout(kit: Kit) -> Any:
 async def chat_timeout_async(kit: Kit) -> Any:
     async with kit.aopenai(timeout=0.2, max_retries=1) as client:
         return await client.chat.completions.create(**CHAT)
+
+
+def batch_results(kit: Kit) -> Any:
+    return kit.openai().files.content("file-out").text
+
+
+def batch_results_streamed(kit: Kit) -> Any:
+    with kit.openai().files.with_streaming_response.content("file-out") as response:
+        return list(response.iter_lines())
+
+
+def message_batch_results(kit: Kit) -> Any:
+    return list(kit.anthropic().messages.batches.results("b"))

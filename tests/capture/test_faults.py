@@ -13,16 +13,20 @@ import pytest
 
 import taskmeter
 from taskmeter import _guard, track_task
+from taskmeter.capture import agents, batches, driver, hooks, openai_stream, priced, sessions, streams, waiting
 from taskmeter.capture import anthropic as claude_room
 from taskmeter.capture import call as call_room
-from taskmeter.capture import driver, hooks, openai_stream, priced, streams, waiting
 from taskmeter.capture import openai as openai_room
 from taskmeter.capture.attempts import Attempts
 from taskmeter.demo.stub import (
     Error,
+    Jsonl,
     Sse,
     StubProvider,
+    anthropic_batch,
+    anthropic_batch_line,
     anthropic_message,
+    openai_batch_line,
     openai_chat,
     openai_chat_stream,
     openai_response,
@@ -37,6 +41,7 @@ from tests.capture.harness import CLAUDE, GPT, Meter, Program, run_bare, run_met
 CHAT = openai_chat(GPT, '{"done": true}')
 MESSAGE = anthropic_message(CLAUDE, '{"done": true}')
 RETRY = Error(429, retry_after=0.01)
+BATCH = Jsonl([anthropic_batch_line("a", MESSAGE), anthropic_batch_line("b", None)])
 LENGTH: Any = {**CHAT, "choices": [{**CHAT["choices"][0], "finish_reason": "length"}]}
 
 DONE = {**openai_response(GPT), "id": b.RESPONSE_ID, "background": True}
@@ -66,6 +71,9 @@ PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
     (p.message_stream, (MESSAGE,)),
     (p.message_stream_closed, (MESSAGE,)),
     (p.message_async, (Error(400),)),
+    (p.batch_results, (Jsonl([openai_batch_line("a", CHAT)]),)),
+    (p.batch_results_streamed, (Jsonl([openai_batch_line("a", CHAT)]),)),
+    (p.message_batch_results, (anthropic_batch("b", "/v1/messages/batches/b/results"), BATCH)),
 ]
 
 PLACES: dict[str, tuple[object, str]] = {
@@ -90,8 +98,11 @@ PLACES: dict[str, tuple[object, str]] = {
     "capture.end": (call_room.Call, "_settle_at_end"),
     "capture.end_attempt": (Attempts, "gave_up"),
     "capture.end_span": (call_room.Call, "_end_span"),
+    "capture.batch": (batches.BatchRead, "_emit"),
     "capture.book": (call_room, "book"),
     "capture.count": (call_room.Call, "_count"),
+    "capture.session": (sessions, "_session"),
+    "capture.session_end": (sessions.Session, "_end_whole"),
     "capture.install": (hooks.Hooks, "_install_one"),
     "capture.instrument": (providers, "use"),
 }
@@ -107,6 +118,12 @@ OTHERS: list[tuple[object, str]] = [
     (claude_room._StreamReader, "read"),
     (claude_room._StreamReader, "reading"),
     (priced, "price"),
+    (agents, "errand"),
+    (agents, "answered"),
+    (batches, "errand"),
+    (batches, "answered"),
+    (batches.BatchRead, "observe"),
+    (batches.BatchRead, "closed"),
     (call_room, "current_scope"),
     (call_room, "identity_attributes"),
     (spans, "start"),

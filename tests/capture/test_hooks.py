@@ -52,9 +52,9 @@ def test_uninstrument_restores_the_identical_functions() -> None:
     meter.close()
     assert {key[2] for key in hooked} == {
         "request", "_request", "_process_response", "_process_response_data", "_sleep_for_retry", "__stream__", "close",
-        "aclose",
+        "aclose", "iter_bytes", "aiter_bytes",
     }  # fmt: skip
-    assert len(hooked) == 26
+    assert len(hooked) == 28
     assert before.keys() == after.keys()
     assert all(after[key] is value for key, value in before.items())
 

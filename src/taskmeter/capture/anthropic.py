@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from taskmeter.capture.provider import Client, Options, is_post, request_path
 from taskmeter.capture.reading import (
@@ -12,6 +14,7 @@ from taskmeter.capture.reading import (
     estimated_tokens,
     field,
     has_count,
+    items,
     not_counts,
     request_bytes,
     split,
@@ -27,6 +30,8 @@ _PLATFORMS = {
     "vertex": "gcp.vertex_ai",
     "foundry": "azure.ai.inference",
 }
+_BATCHES = re.compile(r"/messages/batches(?:/[^/]+(?:/cancel)?)?$")
+_RESULTS = re.compile(r"/messages/batches/([^/]+)/results$")
 _VARIANTS = ("service_tier", "speed", "inference_geo")
 _STANDARD = frozenset({"standard", "default", "not_available", "global"})
 
@@ -75,6 +80,31 @@ class Anthropic:
     def stream_reader(self, operation: str, *, asked: bool) -> StreamReader:
         """Reads message events."""
         return _StreamReader()
+
+    def concerns_batches(self, options: Options) -> bool:
+        """Submitting, polling, listing and cancelling."""
+        return bool(_BATCHES.search(request_path(options)))
+
+    def batch_results(self, options: Options) -> str | None:
+        """By path: the id of the batch."""
+        found = None if is_post(options) else _RESULTS.search(request_path(options))
+        return found[1] if found else None
+
+    def batch_ids(self, body: object) -> Iterable[tuple[str, ...]]:
+        """Of a batch or a list of them."""
+        for entry in items(field(body, "data")) or [body]:
+            if text_field(entry, "type") == "message_batch" and (name := text_field(entry, "id")):
+                yield (name,)
+
+    def batch_item(self, line: object) -> Reading | None:
+        """A message, or an item that failed, expired or was cancelled."""
+        kind = text_field(line, "result", "type")
+        if kind is None or text_field(line, "custom_id") is None:
+            return None
+        if kind != "succeeded":
+            return Reading(Usage())
+        reading = self.read(field(line, "result", "message"), "chat", {})
+        return replace(reading, variants=tuple({**dict(reading.variants), "processing": "batch"}.items()))
 
 
 class _StreamReader:

@@ -12,11 +12,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from opentelemetry.context import Context
+
 from taskmeter._guard import guarded
-from taskmeter.capture import waiting
+from taskmeter.capture import agents, batches, waiting
+from taskmeter.capture.batches import BatchRead
 from taskmeter.capture.call import Call, current_call, streamed_call, without_call
 from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
-from taskmeter.capture.streams import Events, held_by, hold, observed, observed_async
+from taskmeter.capture.streams import Begun, Events, Held, held_by, hold, observed, observed_async
 from taskmeter.telemetry.context import inside
 
 Wrapped = Callable[..., Any]
@@ -39,13 +42,12 @@ class Driver:
         call, args, kwargs = self._begin(client, args, kwargs)
         if call is None:
             retrieved = _retrieved(args, kwargs)
-            if retrieved is None and current_call() is None:
+            aside = self._aside(client, args, kwargs, retrieved)
+            if aside is None:
                 return wrapped(*args, **kwargs)
-            # A request that is no call inside one that is, as when credentials are refreshed: not that call's answer.
-            streamed = retrieved if kwargs.get("stream") else None
-            with inside(without_call(streamed)):
+            with inside(aside):
                 result = wrapped(*args, **kwargs)
-            if retrieved is not None and streamed is None:
+            if retrieved is not None and not kwargs.get("stream"):
                 _read_retrieved(retrieved, result)
             return result
         try:
@@ -63,12 +65,12 @@ class Driver:
         call, args, kwargs = self._begin(client, args, kwargs)
         if call is None:
             retrieved = _retrieved(args, kwargs)
-            if retrieved is None and current_call() is None:
+            aside = self._aside(client, args, kwargs, retrieved)
+            if aside is None:
                 return await wrapped(*args, **kwargs)
-            streamed = retrieved if kwargs.get("stream") else None
-            with inside(without_call(streamed)):
+            with inside(aside):
                 result = await wrapped(*args, **kwargs)
-            if retrieved is not None and streamed is None:
+            if retrieved is not None and not kwargs.get("stream"):
                 _read_retrieved(retrieved, result)
             return result
         try:
@@ -111,6 +113,21 @@ class Driver:
             return call, args, {**kwargs, "options": asking}
         return None, args, kwargs
 
+    def _aside(self, client: Client, args: Args, kwargs: Kwargs, retrieved: Call | None) -> Context | None:
+        """The context for a request that is no call, where it is not the current one; `retrieved` is the call made
+        before whose answer it asks for."""
+        if retrieved is not None:
+            return without_call(retrieved if kwargs.get("stream") else None)
+        with guarded("capture.batch"):
+            if self._enabled(client):
+                options = _argument(args, kwargs, 1, "options")
+                concerning = batches.errand(self._provider, client, options)
+                concerning = concerning or agents.errand(self._provider, client, options)
+                if concerning is not None:
+                    return concerning
+        # Inside a request that is a call, as when credentials are refreshed: its answer is not that call's.
+        return None if current_call() is None else without_call()
+
     # --- its result
 
     def traced(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
@@ -145,6 +162,7 @@ class Driver:
         """Hook of `SyncAPIClient._process_response`."""
         call, response = current_call(), kwargs.get("response")
         if call is None:
+            _answered_aside(response)
             _hold_streamed(response)
             return wrapped(*args, **kwargs)
         _answered(call, response)
@@ -163,6 +181,7 @@ class Driver:
         """Hook of `AsyncAPIClient._process_response`."""
         call, response = current_call(), kwargs.get("response")
         if call is None:
+            _answered_aside(response)
             _hold_streamed(response)
             return await wrapped(*args, **kwargs)
         _answered(call, response)
@@ -180,7 +199,7 @@ class Driver:
         """Hook of `BaseClient._process_response_data`: the application parses a body that it had not read before."""
         with guarded("capture.late_answer"):
             call = held_by(kwargs.get("response"))
-            if call is not None and not call.streams:
+            if isinstance(call, Call) and not call.streams:
                 call.answer(kwargs.get("data"))
                 call.end("read")
         return wrapped(*args, **kwargs)
@@ -255,8 +274,36 @@ def close_response(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) 
     return wrapped(*args, **kwargs)
 
 
+def iter_bytes(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) -> Any:
+    """Hook of an HTTP response's `iter_bytes`, which every other way to read its body goes through."""
+    read = _results_in(response)
+    chunks = wrapped(*args, **kwargs)
+    return chunks if read is None else observed(Begun(chunks), read)
+
+
+def iter_bytes_async(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) -> Any:
+    """Hook of an HTTP response's `aiter_bytes`."""
+    read = _results_in(response)
+    chunks = wrapped(*args, **kwargs)
+    return chunks if read is None else observed_async(Begun(chunks), read)
+
+
+def _results_in(response: Any) -> BatchRead | None:
+    with guarded("capture.batch"):
+        held = held_by(response)
+        return held if isinstance(held, BatchRead) else None
+    return None
+
+
 def _argument(args: Args, kwargs: Kwargs, position: int, name: str) -> Any:
     return args[position] if len(args) > position else kwargs.get(name)
+
+
+def _answered_aside(response: Any) -> None:
+    with guarded("capture.batch"):
+        read = batches.answered(response) or agents.answered(response)
+        if read is not None:
+            hold(response, read)
 
 
 def _answered(call: Call, response: Any) -> None:
@@ -323,7 +370,7 @@ def _is_raw(result: Any) -> bool:
     return isinstance(result, str | bytes) or hasattr(result, "http_response") or hasattr(result, "status_code")
 
 
-def _call_of(stream: Any) -> Call | None:
+def _call_of(stream: Any) -> Held | None:
     with guarded("capture.stream"):
         return held_by(stream.response)
     return None

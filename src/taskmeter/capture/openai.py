@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import cast
 
 from taskmeter.capture.openai_stream import OpenAIStreamReader
 from taskmeter.capture.openai_usage import last_speech_event, read_answer, request_units
 from taskmeter.capture.provider import Client, Options, is_post, is_raw, request_body, request_path
-from taskmeter.capture.reading import Reading, StreamReader
+from taskmeter.capture.reading import Reading, StreamReader, field, items, text_field
 from taskmeter.pricing import provider_of
+from taskmeter.records import Usage
 
 _OPERATIONS = {
     "/chat/completions": "chat",
@@ -37,6 +39,9 @@ _OPERATIONS = {
 _NO_CALLS = ("/batches", "/evals/")
 """POSTs whose answer may state the usage of other calls."""
 _NAME = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
+_BATCHES = re.compile(r"/batches(?:/[^/]+(?:/cancel)?)?$")
+_CONTENT = re.compile(r"/files/([^/]+)/content$")
+_BATCH_IDS = ("id", "input_file_id", "output_file_id", "error_file_id")
 _USAGE_HOSTS = (".openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 """Hosts known to honour `stream_options.include_usage`; others may refuse a field they do not know."""
 
@@ -97,3 +102,35 @@ class OpenAI:
     def stream_reader(self, operation: str, *, asked: bool) -> StreamReader:
         """Events say by themselves which API they are of."""
         return OpenAIStreamReader(operation, asked=asked)
+
+    def concerns_batches(self, options: Options) -> bool:
+        """Batches themselves, and uploading a file, which may be the input of one."""
+        path = request_path(options)
+        return bool(_BATCHES.search(path)) or (is_post(options) and path.endswith("/files"))
+
+    def batch_results(self, options: Options) -> str | None:
+        """Any file's content: only its first line tells whether it is that of a batch."""
+        found = None if is_post(options) else _CONTENT.search(request_path(options))
+        return found[1] if found else None
+
+    def batch_ids(self, body: object) -> Iterable[tuple[str, ...]]:
+        """Of a batch, a list of them, or a file that is to be the input of one."""
+        if text_field(body, "object") == "list":
+            for entry in items(field(body, "data")):
+                yield from self.batch_ids(entry)
+        elif text_field(body, "object") == "batch":
+            named = (text_field(body, name) for name in _BATCH_IDS)
+            yield tuple(name for name in named if name)
+        elif text_field(body, "purpose") == "batch" and (file := text_field(body, "id")):
+            yield (file,)
+
+    def batch_item(self, line: object) -> Reading | None:
+        """Priced as of a batch: the body itself says `default`."""
+        found = cast("dict[str, object]", line) if isinstance(line, dict) else {}
+        if text_field(found, "custom_id") is None or "response" not in found:
+            return None
+        status = field(found, "response", "status_code")
+        if not isinstance(status, int) or not 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls success
+            return Reading(Usage())
+        reading = self.read(field(found, "response", "body"), "chat", {})
+        return replace(reading, variants=(*reading.variants, ("processing", "batch")))

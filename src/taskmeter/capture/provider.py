@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from taskmeter.capture.reading import Reading, StreamReader
@@ -48,6 +48,22 @@ class Provider(Protocol):
 
     def stream_reader(self, operation: str, *, asked: bool) -> StreamReader:
         """A reader for one stream; `asked` when it was us who asked for its usage."""
+        ...
+
+    def concerns_batches(self, options: Options) -> bool:
+        """Whether the answer may name a batch: submitting, polling, listing, uploading its input."""
+        ...
+
+    def batch_results(self, options: Options) -> str | None:
+        """The id of the file or batch whose results a request downloads, or may download."""
+        ...
+
+    def batch_ids(self, body: object) -> Iterable[tuple[str, ...]]:
+        """For each batch that `body` describes, every id by which it, its input and its results go."""
+        ...
+
+    def batch_item(self, line: object) -> Reading | None:
+        """One line of a result; `None` if it is none. An item that failed was not billed: it used nothing."""
         ...
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary, ref
 
 from taskmeter._guard import guarded
+from taskmeter.capture.agents import AgentEvents
+from taskmeter.capture.batches import BatchRead
 from taskmeter.capture.call import Call
 from taskmeter.telemetry import collected
 
-_held: WeakKeyDictionary[Any, Call] = WeakKeyDictionary()
+Held = Call | BatchRead | AgentEvents
+"""What a body that is still to be read belongs to."""
+
+_held: WeakKeyDictionary[Any, Held] = WeakKeyDictionary()
 """The calls whose response body is still to be read, by response. Nothing is set on the response itself."""
 _lock = threading.Lock()
 
 
-def hold(response: Any, call: Call) -> None:
+def hold(response: Any, call: Held) -> None:
     """Remembers which call the body of `response` belongs to, for as long as the response lives."""
     collected.watch()
     with _lock:
@@ -26,9 +31,22 @@ def hold(response: Any, call: Call) -> None:
     call.hold(response)
 
 
-def held_by(response: Any) -> Call | None:
+def held_by(response: Any) -> Held | None:
     """The call whose body `response` brings, if any."""
     return _held.get(response) if _held else None
+
+
+class Begun:
+    """What is iterated already, as a body's bytes are."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: Any) -> None:
+        self._events = events
+
+    def begin(self) -> Any:
+        """The same."""
+        return self._events
 
 
 class Events:
@@ -41,7 +59,7 @@ class Events:
     __slots__ = ("_make", "_stream", "_twin")
 
     def __init__(self, wrapped: Callable[..., Any], stream: Any) -> None:
-        self._make: Callable[[Any], Any] = getattr(wrapped, "__func__", type(stream).__stream__)
+        self._make: Callable[[Any], Any] = cast("Any", wrapped).__func__
         self._stream = ref(stream)
         self._twin = stream  # stays so if it cannot be copied
         with guarded("capture.twin"):
@@ -52,14 +70,14 @@ class Events:
         stream, twin = self._stream(), self._twin
         with guarded("capture.twin"):
             if stream is not None and twin is not stream:
-                vars(twin).update(vars(stream))
-                vars(twin).pop("_iterator", None)
+                twin.__dict__.update(stream.__dict__)
+                twin.__dict__.pop("_iterator", None)
         return self._make(twin)
 
 
-def observed(unbegun: Events, call: Call) -> Generator[Any, None, None]:
+def observed(unbegun: Events | Begun, call: Held) -> Generator[Any, None, None]:
     """The same events, in the same order and as lazily; ends `call` with them."""
-    events: Iterator[Any] | None = None
+    events: Any = None
     try:
         events = unbegun.begin()
         call.reading = True
@@ -81,9 +99,9 @@ def observed(unbegun: Events, call: Call) -> Generator[Any, None, None]:
             events.close()
 
 
-async def observed_async(unbegun: Events, call: Call) -> AsyncGenerator[Any, None]:
+async def observed_async(unbegun: Events | Begun, call: Held) -> AsyncGenerator[Any, None]:
     """See `observed`."""
-    events: AsyncIterator[Any] | None = None
+    events: Any = None
     try:
         events = unbegun.begin()
         call.reading = True
@@ -109,7 +127,7 @@ async def observed_async(unbegun: Events, call: Call) -> AsyncGenerator[Any, Non
             await events.aclose()
 
 
-def _hidden(call: Call, event: object) -> bool:
+def _hidden(call: Held, event: Any) -> bool:
     hidden = False
     with guarded("capture.event"):
         hidden = call.hides(event)  # first: what only we asked for is hidden even if we fail to read it

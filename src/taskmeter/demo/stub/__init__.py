@@ -6,6 +6,12 @@ with StubProvider(Script(Error(429, retry_after=0.01), openai_chat("gpt-5-mini",
 """
 
 from taskmeter.demo.stub.anthropic_bodies import anthropic_message, anthropic_message_stream
+from taskmeter.demo.stub.batch_bodies import (
+    anthropic_batch,
+    anthropic_batch_line,
+    openai_batch,
+    openai_batch_line,
+)
 from taskmeter.demo.stub.contents import Billed, ToolCall
 from taskmeter.demo.stub.handlers import Script, succeed
 from taskmeter.demo.stub.openai_bodies import (
@@ -31,7 +37,7 @@ from taskmeter.demo.stub.openai_media import (
     openai_video,
 )
 from taskmeter.demo.stub.server import StubProvider
-from taskmeter.demo.stub.wire import Body, Error, Event, Handler, Hang, Json, Raw, Reply, Request, Sse
+from taskmeter.demo.stub.wire import Body, Error, Event, Handler, Hang, Json, Jsonl, Raw, Reply, Request, Sse
 
 __all__ = [
     "Billed",
@@ -41,6 +47,7 @@ __all__ = [
     "Handler",
     "Hang",
     "Json",
+    "Jsonl",
     "Raw",
     "Reply",
     "Request",
@@ -48,8 +55,12 @@ __all__ = [
     "Sse",
     "StubProvider",
     "ToolCall",
+    "anthropic_batch",
+    "anthropic_batch_line",
     "anthropic_message",
     "anthropic_message_stream",
+    "openai_batch",
+    "openai_batch_line",
     "openai_chat",
     "openai_chat_stream",
     "openai_compaction",

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from taskmeter.demo.stub.contents import new_id
-from taskmeter.demo.stub.wire import Body, Error, Event, Json, Raw, Reply, Request, Sse
+from taskmeter.demo.stub.wire import Body, Error, Event, Json, Jsonl, Raw, Reply, Request, Sse
 
 _OPENAI_ERROR_TYPES: Final = MappingProxyType({429: "rate_limit_error"})
 _ANTHROPIC_ERROR_TYPES: Final = MappingProxyType(
@@ -91,6 +91,8 @@ class Connection(BaseHTTPRequestHandler):
             self._write_json(reply.status, error_body(request, reply.status, "scripted by the stub"), wait)
         elif isinstance(reply, Sse):
             self._write_stream(reply, host.closing)
+        elif isinstance(reply, Jsonl):
+            self._write_lines(reply)
         else:
             host.closing.wait(reply.seconds)
             self.close_connection = True
@@ -124,6 +126,16 @@ class Connection(BaseHTTPRequestHandler):
     def _write(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self._open_reply(status, {"content-length": str(len(content)), **headers})
         self.wfile.write(content)
+
+    def _write_lines(self, reply: Jsonl) -> None:
+        content = reply.content
+        kept = len(content)
+        if reply.cut_after is not None:
+            whole = Jsonl(reply.lines[: reply.cut_after]).content
+            kept = (len(whole) + kept) // 2
+            self.close_connection = True
+        self._open_reply(200, {"content-type": "application/octet-stream", "content-length": str(len(content))})
+        self.wfile.write(content[:kept])
 
     def _write_stream(self, reply: Sse, closing: threading.Event) -> None:
         self._open_reply(200, {"content-type": "text/event-stream; charset=utf-8", "transfer-encoding": "chunked"})

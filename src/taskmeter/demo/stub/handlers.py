@@ -32,7 +32,7 @@ from taskmeter.demo.stub.openai_media import (
     openai_transcription_stream,
     openai_video,
 )
-from taskmeter.demo.stub.wire import Body, Error, Event, Handler, Hang, Json, Raw, Reply, Request, Sse
+from taskmeter.demo.stub.wire import Body, Error, Event, Handler, Hang, Json, Jsonl, Raw, Reply, Request, Sse
 from taskmeter.errors import UsageError
 
 
@@ -111,7 +111,7 @@ _ANSWERS: Final[Mapping[str, Callable[[Request, int], Reply | Body]]] = MappingP
 
 def as_reply(request: Request, answer: Reply | Body) -> Reply:
     """`answer` itself, or for a bare body its JSON or its stream, as `request` asked."""
-    if isinstance(answer, Json | Raw | Sse | Error | Hang):
+    if isinstance(answer, Json | Jsonl | Raw | Sse | Error | Hang):
         return answer
     return Sse(_events(request, answer)) if request.streamed else Json(answer)
 

@@ -83,6 +83,20 @@ class Sse:
 
 
 @dataclass(frozen=True, slots=True)
+class Jsonl:
+    """A file of one JSON object per line: the results of a batch."""
+
+    lines: Sequence[Body]
+    cut_after: int | None = None
+    """Drop the connection in the middle of the line that follows this many whole ones; `None` for never."""
+
+    @property
+    def content(self) -> bytes:
+        """The whole file."""
+        return b"".join(json.dumps(line).encode() + b"\n" for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """An HTTP error in the envelope of the provider that was asked."""
 
@@ -98,6 +112,6 @@ class Hang:
     seconds: float
 
 
-Reply: TypeAlias = Json | Raw | Sse | Error | Hang
+Reply: TypeAlias = Json | Jsonl | Raw | Sse | Error | Hang
 Handler: TypeAlias = Callable[[Request], Reply | Body]
 """Decides the reply to a request. A bare body goes out as JSON or as a stream, as the client asked."""
