@@ -234,7 +234,7 @@ class Call:
             return  # something about the answer, such as its items or its content
         self._unfinished = reading if reading.in_progress else None
         if self._unfinished is None:
-            if reading.usage is None:
+            if reading.usage is None and not reading.free and reading.error_type is None:
                 reading = estimate(reading, body, self._request, self._operation)
             self._settle(reading)
 
