@@ -18,6 +18,8 @@ class Settings:
     """Directory of the local record; `None` for no spool."""
     stream_usage: bool = True
     """Ask OpenAI and Azure for the usage of a chat stream, and hide the extra chunk that brings it."""
+    tokenizer: str | None = None
+    """tiktoken encoding for estimates of requests; `None` for UTF-8 bytes / 4."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from taskmeter._config import Settings, otlp_from_environment, spool_from_environment
 from taskmeter.capture import finish, instrument, uninstrument
+from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import ConfigurationError, MissingDependencyError
 from taskmeter.spool.write import SpoolExporter
 from taskmeter.telemetry.delivery import Ender, MetricReceipts, SpanQueue, within
@@ -66,7 +67,12 @@ class Setup:
 
     def hook(self) -> None:
         """Puts the hooks on; again, no effect."""
-        instrument(tracer_provider=self._tracer_provider, stream_usage=self.settings.stream_usage)
+        settings = self.settings
+        instrument(
+            tracer_provider=self._tracer_provider,
+            stream_usage=settings.stream_usage,
+            tokenizer=settings.tokenizer,
+        )
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
         """Writes and sends what is waiting. Returns whether all that ended since the last flush went out, in time.
@@ -133,13 +139,14 @@ def configure(
     service_name: str | None = None,
     spool: Spool = None,
     stream_usage: bool = True,
+    tokenizer: str | None = None,
 ) -> Setup:
     """Sets everything up; call it once, at the start of the program.
 
     Finished spans go to the local spool: the directory `spool`, by default `TASKMETER_SPOOL`, else `.taskmeter`;
     `False` for none. Where the standard `OTEL_EXPORTER_OTLP_*` variables name an endpoint, spans and metrics go there
     too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. For
-    `stream_usage` see `instrument`.
+    `stream_usage` and `tokenizer` see `instrument`.
 
     An application that has set a `TracerProvider` of its own keeps it, with its resource: the task processor and the
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
@@ -151,7 +158,8 @@ def configure(
     if service_name is not None and not _is_text(service_name):
         msg = f"service_name={service_name!r} names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME"
         raise ConfigurationError(msg)
-    settings = Settings(service_name=service_name, spool=_spool_directory(spool), stream_usage=stream_usage)
+    settings = Settings(service_name, _spool_directory(spool), stream_usage=stream_usage, tokenizer=tokenizer)
+    use_tokenizer(tokenizer)  # first what can be refused
     with _lock:
         if _setup is None:
             _setup = _set_up(settings)

@@ -19,6 +19,7 @@ from taskmeter.capture.hooks import Hook, Hooks
 from taskmeter.capture.open_calls import finish
 from taskmeter.capture.openai import OpenAI
 from taskmeter.capture.provider import Client, Provider
+from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import UsageError
 from taskmeter.telemetry import providers
 
@@ -96,13 +97,17 @@ def instrument(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
     stream_usage: bool = True,
+    tokenizer: str | None = None,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
 
     Spans and metrics go to the given providers, by default to OpenTelemetry's global ones; nothing is exported or
     replaced. `stream_usage` asks OpenAI and Azure to state the usage of a chat stream, and hides the extra chunk that
-    brings it. Works before or after the SDKs are imported; calling it again changes the settings only.
-    Raises `UsageError` for a `client` that is not one of theirs.
+    brings it. `tokenizer` names a tiktoken encoding (`o200k_base`) for the estimates of requests whose usage is not
+    stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. Works before or after the SDKs are
+    imported; calling it again changes the settings only.
+    Raises `UsageError` for a `client` that is not one of theirs, `ConfigurationError` or `MissingDependencyError` for a
+    tokenizer that cannot be had.
     """
     if client is not None and not _is_client(client):
         msg = f"instrument({type(client).__name__!r} object): pass an OpenAI or Anthropic client, or nothing for all"
@@ -116,6 +121,7 @@ def instrument(
                 f"{argument}={provider!r} has no {method}(); pass an OpenTelemetry provider, or None for the global one"
             )
             raise UsageError(msg)
+    use_tokenizer(tokenizer)
     with _lock, guarded("capture.instrument"):
         providers.use(tracer_provider, meter_provider)
         _clients.stream_usage = stream_usage

@@ -11,16 +11,14 @@ from taskmeter.capture.reading import (
     Reading,
     StreamReader,
     count_field,
-    estimated_tokens,
     field,
     has_count,
     items,
     not_counts,
-    request_bytes,
     split,
     text_field,
-    utf8_length,
 )
+from taskmeter.capture.tokens import estimated_tokens, how, request_tokens, utf8_length
 from taskmeter.pricing import provider_of
 from taskmeter.records import Part, Usage
 
@@ -160,8 +158,8 @@ class _StreamReader:
         counts |= self._counts
         doubt = ""
         if not has_count(counts, "input_tokens"):
-            counts["input_tokens"] = estimated_tokens(request_bytes(request))
-            doubt = "the stream ended before its usage: tokens estimated as UTF-8 bytes / 4"
+            counts["input_tokens"] = request_tokens(request)
+            doubt = f"the stream ended before its usage: tokens {how()}"
         if not self._stated_output:
             # `message_start` holds a placeholder for the output count.
             counts["output_tokens"] = max(estimated_tokens(self._output_bytes), count_field(counts, "output_tokens"))

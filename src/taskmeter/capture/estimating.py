@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from taskmeter.capture.reading import Reading, estimated_tokens, field, items, request_bytes, text_field, utf8_length
+from taskmeter.capture.reading import Reading, field, items, text_field
+from taskmeter.capture.tokens import estimated_tokens, how, request_bytes, request_tokens, utf8_length
 from taskmeter.records import Part, Usage
 
 _ANSWERS = ("choices", "output", "content")
@@ -21,7 +22,7 @@ def estimate(reading: Reading, body: object, request: Mapping[str, object], oper
     if not answers and not (operation == "embeddings" and items(field(body, "data"))):
         return reading
     counts: dict[Part, int] = {
-        "input": estimated_tokens(request_bytes(request)),
+        "input": request_tokens(request),
         "output": estimated_tokens(sum(_text_bytes(answer) for answer in answers)),
     }
     return Reading(
@@ -30,7 +31,7 @@ def estimate(reading: Reading, body: object, request: Mapping[str, object], oper
         response_id=reading.response_id,
         finish_reasons=reading.finish_reasons,
         variants=reading.variants,
-        doubt="the response states no usage: tokens estimated as UTF-8 bytes / 4",
+        doubt=f"the response states no usage: tokens {how()}",
     )
 
 

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from taskmeter.capture.openai_usage import finish_reasons, read_answer
 from taskmeter.capture.reading import (
     Reading,
-    estimated_tokens,
     field,
     items,
-    request_bytes,
     text_field,
-    utf8_length,
 )
+from taskmeter.capture.tokens import estimated_tokens, how, request_tokens, utf8_length
 from taskmeter.records import Part, Usage
 
 _LAST_EVENTS = frozenset({"image_generation.completed", "image_edit.completed", "transcript.text.done"})
@@ -131,7 +129,7 @@ class OpenAIStreamReader:
         if self._making or self._operation not in _TEXT_OPERATIONS:
             return known
         tokens: dict[Part, int] = {
-            "input": estimated_tokens(request_bytes(request)),
+            "input": request_tokens(request),
             "output": estimated_tokens(self._output_bytes),
         }
         return Reading(
@@ -140,7 +138,7 @@ class OpenAIStreamReader:
             response_id=known.response_id,
             finish_reasons=known.finish_reasons,
             variants=known.variants,
-            doubt=f"{known.doubt}: tokens estimated as UTF-8 bytes / 4",
+            doubt=f"{known.doubt}: tokens {how()}",
         )
 
     def _variants(self) -> tuple[tuple[str, str], ...]:

@@ -8,9 +8,6 @@ from typing import Protocol, TypeGuard, cast
 
 from taskmeter.records import Part, Usage
 
-BYTES_PER_TOKEN = 4
-"""UTF-8 bytes per token: within 20 % on prose, documentation, code and CJK text. Used only where no count is given."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -116,30 +113,3 @@ def split(total: int, rest: Part, parts: dict[Part, int]) -> tuple[dict[Part, in
     if left > 0:
         whole[rest] = left
     return whole, "" if left >= 0 else f"parts of {total} {rest} tokens add up to more"
-
-
-def utf8_length(text: str | None) -> int:
-    """Bytes of `text` in UTF-8, without a copy where it is ASCII."""
-    if not text:
-        return 0
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-
-
-def estimated_tokens(byte_count: int) -> int:
-    """An estimate: bytes / 4, at least 1 where there is anything."""
-    return -(-byte_count // BYTES_PER_TOKEN)
-
-
-def request_bytes(value: object) -> int:
-    """UTF-8 bytes of all text in a request body, media left out. Costs time with its size: for estimates only."""
-    if isinstance(value, str):
-        return 0 if value.startswith("data:") else utf8_length(value)
-    if isinstance(value, Mapping):
-        mapping = cast("Mapping[str, object]", value)
-        return sum(request_bytes(item) for key, item in mapping.items() if key not in _MEDIA_KEYS)
-    if isinstance(value, list | tuple):
-        return sum(request_bytes(item) for item in cast("list[object]", value))
-    return 0
-
-
-_MEDIA_KEYS = frozenset({"data", "file_data", "b64_json", "image_url"})
