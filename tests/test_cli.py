@@ -99,7 +99,7 @@ def test_what_was_skipped_and_noted_goes_to_standard_error(spool: Path, capsys: 
     out, err = capsys.readouterr()
     assert len(list(csv.reader(io.StringIO(out)))) == 4
     assert err.splitlines() == [
-        f"taskmeter: {spool}: 1 unreadable lines were skipped (torn or not OTLP/JSON)",
+        f"taskmeter: {spool}: 1 unreadable line was skipped (torn or not OTLP/JSON)",
         "taskmeter: 1 call could not be priced: totals that include one are lower bounds.",
         "taskmeter: unpriced: none of the calls of these tasks could be priced.",
     ]

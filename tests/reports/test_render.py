@@ -37,7 +37,7 @@ def recorder(tmp_path: Path) -> Recorder:
             with retried, recorder.span("attempt 1", "attempt", **failed):
                 pass
             recorder.leaf("tool", "lookup", "0.0002", seconds=0.0001)
-        with recorder.task("inner", "b2", "0.01", UNPRICED_CALLS=1, OUTCOME="failed", COST_WASTED_EXACT="0.01"):
+        with recorder.task("inner", "b2", "0.01", CALLS=2, UNPRICED_CALLS=1, OUTCOME="failed", COST_WASTED_EXACT="0.01"):
             recorder.call("0.01", COST_STATUS="estimated", COST_REASON="aborted", OUTPUT_TOKENS=7, REASONING_TOKENS=5)
             recorder.call(None, "mystery")
     return recorder
