@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 OutputFormat: TypeAlias = Literal["table", "json", "csv"]
 
-_WIDTH = 100
-"""Columns at least: a table squeezed into fewer would cut its numbers."""
 _MISUSE, _NO_DATA = 2, 1
 
 
@@ -147,5 +145,6 @@ def _print(result: UnitCostReport | TaskTree, output: OutputFormat) -> None:
             click.echo(f"taskmeter: {note}", err=True)
     else:
         console = Console(highlight=False, markup=False, emoji=False)
-        console.width = max(console.width, _WIDTH) if console.is_terminal else _WIDTH
+        least = render.least_width(result)  # a table squeezed into fewer columns would cut its numbers
+        console.width = max(console.width, least) if console.is_terminal else least
         console.print(render.as_table(result))

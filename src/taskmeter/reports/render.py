@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _TREE_WIDTH = 36
 """Columns up to which the lines of a tree are never folded; beyond, the notes are, so that these need not."""
 _NARROW_NOTES = 18
+_LEAST_WIDTH = 100
+_LEAST_NAME = 16
+"""Columns of a report's first column at least."""
 _MARKS = {"estimated": "~", "partial": "≥"}
 _OUTCOME_STYLES = {"succeeded": "green", "failed": "red", "abandoned": "yellow", "pending": "cyan"}
 _KIND_STYLES = {"task": "bold", "step": "", "call": "cyan", "tool": "magenta", "charge": "magenta", "attempt": "red"}
@@ -52,6 +55,16 @@ def as_table(result: UnitCostReport | TaskTree) -> RenderableType:
     legend = () if isinstance(result, TaskTree) else _legend(result)
     notes = [Text(plain_line, style="dim") for plain_line in (*legend, *(f"* {note}" for note in result.notes))]
     return Group(table, Text(), *notes) if notes else table
+
+
+def least_width(result: UnitCostReport | TaskTree) -> int:
+    """Columns that a table needs so that no number is cut; what is left for names is folded."""
+    if isinstance(result, TaskTree):
+        return _LEAST_WIDTH
+    table = _report_table(result)
+    lines = [[str(cell).split("\n") for cell in (column.header, *column.cells)] for column in table.columns[1:]]
+    numbers = sum(1 + max(len(part) for cell in column for part in cell) for column in lines)
+    return max(_LEAST_WIDTH, _LEAST_NAME + numbers)
 
 
 def _json_value(value: object) -> str:
