@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, exact, line, money, plain, share
@@ -82,7 +82,7 @@ def _csv_value(value: object) -> str:
     if isinstance(value, float):
         return exact(Decimal(repr(value)))
     if isinstance(value, tuple):
-        return " ".join(value)
+        return " ".join(map(str, cast("tuple[object, ...]", value)))
     return cell(value) if isinstance(value, str) else str(value)
 
 

@@ -132,7 +132,8 @@ def _task_row(name: str, kind: Literal["task", "unfinished"], tasks: Sequence[Ta
     )
     refs = {task.ref for task in outermost}
     # A percentile can only grow with the costs that are not above it.
-    bounds = {
+    estimates: dict[Amount, bool] = {amount: bool(task.estimated) for amount, task in at_ranks.items()}
+    bounds: dict[Amount, bool] = {
         amount: any(other.unpriced_calls and _cost(other) <= _cost(task) for other in known)
         for amount, task in at_ranks.items()
     }
@@ -140,7 +141,7 @@ def _task_row(name: str, kind: Literal["task", "unfinished"], tasks: Sequence[Ta
         row,
         estimates=_marked(
             row,
-            {amount: bool(task.estimated) for amount, task in at_ranks.items()},
+            estimates,
             totals=bool(estimated),
             wasted=not refs.isdisjoint(relations.wasted_estimates),
         ),
