@@ -8,22 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from taskmeter import _semconv as names
 from taskmeter.errors import UsageError
 from taskmeter.records import ZERO, add
+from taskmeter.reports import fields
+from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Status, Tokens
 from taskmeter.reports.late import cut_cycles, reaching, settle
 from taskmeter.spool.read import SpanRecord
 
-LeafKind = Literal["call", "tool", "charge"]
-Status = Literal["exact", "estimated", "partial", "unpriced", "provisioned", ""]
-"""How sure a cost is; empty where there is nothing to pay: a tool run without a price, an attempt."""
-
-_STATUSES: tuple[Status, ...] = ("exact", "estimated", "partial", "unpriced", "provisioned")
 _OUTCOMES = ("succeeded", "failed", "abandoned", "pending")
 _CURRENCY = re.compile("[A-Z]{3}")
-_LARGEST_AMOUNT = Decimal("1e15")
 _MOST_DECIMALS = 40
 
 
@@ -32,17 +28,6 @@ class Ref(NamedTuple):
 
     trace_id: str
     span_id: str
-
-
-class Tokens(NamedTuple):
-    """Token counts of a call or a roll-up."""
-
-    input: int
-    """Cached included."""
-    cached: int
-    output: int
-    """Reasoning included."""
-    reasoning: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +199,7 @@ class _Builder:
         if isinstance(row, Leaf) and row.kind == "charge" and names.CALL_COST in span.attributes:
             self.calls_money.append(ref)
         for name in (names.COST_CURRENCY, names.CALL_COST_CURRENCY):
-            currency = _text(span, name)
+            currency = fields.text(span, name)
             if currency is not None and _CURRENCY.fullmatch(currency):
                 self.currencies.add(currency)
 
@@ -291,21 +276,21 @@ class _Builder:
     def _row(self, span: SpanRecord, ref: Ref) -> AnyRow | None:
         common: dict[str, Any] = {
             "ref": ref,
-            "task_id": _text(span, names.TASK_ID),
+            "task_id": fields.text(span, names.TASK_ID),
             "start_ns": span.start_ns,
             "end_ns": span.end_ns,
-            "error": _text(span, names.ERROR_TYPE),
+            "error": fields.text(span, names.ERROR_TYPE),
         }
-        match _text(span, names.SPAN_KIND):
+        match fields.text(span, names.SPAN_KIND):
             case "task" if common["task_id"]:
                 return self._task(span, common)
             case "step":
                 return Step(
                     **common,
                     **self._rollup(span),
-                    name=_text(span, names.STEP_NAME) or span.name,
+                    name=fields.text(span, names.STEP_NAME) or span.name,
                     discarded=span.attributes.get(names.STEP_DISCARDED) is True,
-                    reason=_text(span, names.STEP_DISCARD_REASON),
+                    reason=fields.text(span, names.STEP_DISCARD_REASON),
                 )
             case "call" | "tool" | "charge" as kind:
                 return self._leaf(span, kind, common)
@@ -313,14 +298,14 @@ class _Builder:
                 return Attempt(
                     **common,
                     name=span.name,
-                    http_status=_count(span, names.HTTP_STATUS) or None,
-                    wait_seconds=_number(span, names.ATTEMPT_WAIT),
+                    http_status=fields.count(span, names.HTTP_STATUS) or None,
+                    wait_seconds=fields.number(span, names.ATTEMPT_WAIT),
                 )
             case _:
                 return None
 
     def _task(self, span: SpanRecord, common: dict[str, Any]) -> Task:
-        outcome = _text(span, names.OUTCOME)
+        outcome = fields.text(span, names.OUTCOME)
         own = self._money(span, names.COST_SELF_EXACT)
         if own is None and names.COST_SELF_EXACT in span.attributes:
             self.unreadable_tasks.add(common["task_id"])
@@ -328,12 +313,12 @@ class _Builder:
             **common,
             **self._rollup(span),
             id=common["task_id"],
-            name=_text(span, names.TASK_NAME) or span.name,
-            key=_text(span, names.TASK_KEY),
-            customer=_text(span, names.CUSTOMER),
-            parent_id=_text(span, names.PARENT_TASK_ID),
+            name=fields.text(span, names.TASK_NAME) or span.name,
+            key=fields.text(span, names.TASK_KEY),
+            customer=fields.text(span, names.CUSTOMER),
+            parent_id=fields.text(span, names.PARENT_TASK_ID),
             outcome=outcome if outcome in _OUTCOMES else "pending",
-            reason=_text(span, names.OUTCOME_REASON),
+            reason=fields.text(span, names.OUTCOME_REASON),
             own=own or ZERO,
         )
 
@@ -342,32 +327,32 @@ class _Builder:
         return Leaf(
             **common,
             kind=kind,
-            name=_leaf_name(span, kind),
+            name=fields.leaf_name(span, kind),
             cost=cost,
-            status=_status(_text(span, names.COST_STATUS), cost),
-            reason=_text(span, names.COST_REASON),
+            status=fields.status(fields.text(span, names.COST_STATUS), cost),
+            reason=fields.text(span, names.COST_REASON),
             wasted=span.attributes.get(names.CALL_WASTED) is True,
-            tokens=_call_tokens(span) if kind == "call" else None,
-            retries=_count(span, names.RESEND_COUNT),
-            task_name=_text(span, names.TASK_NAME),
+            tokens=fields.call_tokens(span) if kind == "call" else None,
+            retries=fields.count(span, names.RESEND_COUNT),
+            task_name=fields.text(span, names.TASK_NAME),
         )
 
     def _rollup(self, span: SpanRecord) -> dict[str, Any]:
-        cost, estimated = self._money(span, names.COST_EXACT), _number(span, names.COST_ESTIMATED)
+        cost, estimated = self._money(span, names.COST_EXACT), fields.number(span, names.COST_ESTIMATED)
         wasted = self._money(span, names.COST_WASTED_EXACT)
         return {
             "cost": cost,
             "wasted": None if cost is None else wasted or ZERO,
             "estimated": None if cost is None else Decimal(repr(estimated)) if estimated else ZERO,
             "tokens": Tokens(
-                input=_count(span, names.USAGE_INPUT),
-                cached=_count(span, names.USAGE_CACHE_READ),
-                output=_count(span, names.USAGE_OUTPUT),
-                reasoning=_count(span, names.USAGE_REASONING),
+                input=fields.count(span, names.USAGE_INPUT),
+                cached=fields.count(span, names.USAGE_CACHE_READ),
+                output=fields.count(span, names.USAGE_OUTPUT),
+                reasoning=fields.count(span, names.USAGE_REASONING),
             ),
-            "calls": _count(span, names.CALLS),
-            "retries": _count(span, names.RETRIES),
-            "unpriced_calls": _count(span, names.UNPRICED_CALLS),
+            "calls": fields.count(span, names.CALLS),
+            "retries": fields.count(span, names.RETRIES),
+            "unpriced_calls": fields.count(span, names.UNPRICED_CALLS),
         }
 
     def _money(self, span: SpanRecord, name: str) -> Decimal | None:
@@ -379,7 +364,7 @@ class _Builder:
         except (InvalidOperation, TypeError, ValueError):
             amount = Decimal("NaN")
         exponent = amount.as_tuple().exponent
-        if isinstance(exponent, int) and exponent >= -_MOST_DECIMALS and abs(amount) < _LARGEST_AMOUNT:
+        if isinstance(exponent, int) and exponent >= -_MOST_DECIMALS and abs(amount) < LARGEST_AMOUNT:
             return amount
         self.unreadable_costs += 1
         return None
@@ -413,45 +398,3 @@ def _has_estimates(row: AnyRow) -> bool:
 def _is_bound(row: AnyRow) -> bool:
     unsure = ("unpriced", "partial")
     return row.status in unsure if isinstance(row, Leaf) else isinstance(row, _Rollup) and bool(row.unpriced_calls)
-
-
-def _status(said: str | None, cost: Decimal | None) -> Status:
-    for known in _STATUSES:
-        if known == said:
-            return known
-    return "" if cost is None else "exact"
-
-
-def _leaf_name(span: SpanRecord, kind: LeafKind) -> str:
-    if kind == "call":
-        model = _text(span, names.RESPONSE_MODEL) or _text(span, names.REQUEST_MODEL)
-        operation = _text(span, names.OPERATION)
-        return f"{operation} {model}" if operation and model else span.name
-    return _text(span, names.TOOL_NAME if kind == "tool" else names.CHARGE_ITEM) or span.name
-
-
-def _call_tokens(span: SpanRecord) -> Tokens | None:
-    """`None` for a call that told no usage."""
-    if names.INPUT_TOKENS not in span.attributes and names.OUTPUT_TOKENS not in span.attributes:
-        return None
-    return Tokens(
-        input=_count(span, names.INPUT_TOKENS),
-        cached=_count(span, names.CACHE_READ_TOKENS),
-        output=_count(span, names.OUTPUT_TOKENS),
-        reasoning=_count(span, names.REASONING_TOKENS),
-    )
-
-
-def _text(span: SpanRecord, name: str) -> str | None:
-    value = span.attributes.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def _count(span: SpanRecord, name: str) -> int:
-    value = span.attributes.get(name)
-    return value if isinstance(value, int) else 0
-
-
-def _number(span: SpanRecord, name: str) -> float | None:
-    value = span.attributes.get(name)
-    return float(value) if isinstance(value, int | float) and abs(value) < float(_LARGEST_AMOUNT) else None

@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from typing import Literal
 
 from taskmeter.errors import SpoolError
-from taskmeter.reports.relations import Attempt, Leaf, LeafKind, Ref, Relations, Row, Status, Step, Task
+from taskmeter.reports.fields import LeafKind, Status
+from taskmeter.reports.relations import Attempt, Leaf, Ref, Relations, Row, Step, Task
 from taskmeter.reports.unit_cost import late_notes, missing_notes
 
 _SUGGESTIONS = 5
