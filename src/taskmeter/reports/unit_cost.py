@@ -107,7 +107,9 @@ def _task_row(name: str, kind: Literal["task", "unfinished"], tasks: Sequence[Ta
     wasted, estimated = _parts(outermost) if known else (None, None)
     succeeded = outcomes["succeeded"]
     ranked: dict[Amount, Task | None] = {"p50": nearest_rank(known, 50), "p95": nearest_rank(known, 95)}
-    at_ranks = {amount: task for amount, task in ranked.items() if task is not None and kind == "task"}
+    at_ranks: dict[Amount, Task] = {
+        amount: task for amount, task in ranked.items() if task is not None and kind == "task"
+    }
     row = UnitCost(
         name=name,
         kind=kind,
@@ -131,8 +133,8 @@ def _task_row(name: str, kind: Literal["task", "unfinished"], tasks: Sequence[Ta
         unpriced_calls=sum(task.unpriced_calls for task in outermost),
     )
     refs = {task.ref for task in outermost}
-    # A percentile can only grow with the costs that are not above it.
     estimates: dict[Amount, bool] = {amount: bool(task.estimated) for amount, task in at_ranks.items()}
+    # A percentile can only grow with the costs that are not above it.
     bounds: dict[Amount, bool] = {
         amount: any(other.unpriced_calls and _cost(other) <= _cost(task) for other in known)
         for amount, task in at_ranks.items()
