@@ -76,6 +76,13 @@ def test_missing_data_is_one_line_and_exit_code_1(spool: Path, capsys: pytest.Ca
     assert capsys.readouterr().err == ("taskmeter: No task with id or key 'T-2' in the spool. Closest: 'T-1'.\n")
 
 
+def test_an_empty_directory_name_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is not the working directory."""
+    for command in (["report"], ["show", "T-1"], ["demo"]):
+        assert run(*command, "--spool", "") == 2
+        assert "'' is no directory" in capsys.readouterr().err
+
+
 def test_misuse_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown format, and currencies that cannot be added."""
     assert run("report", "--format", "xml") == 2
@@ -99,7 +106,7 @@ def test_what_was_skipped_and_noted_goes_to_standard_error(spool: Path, capsys: 
     out, err = capsys.readouterr()
     assert len(list(csv.reader(io.StringIO(out)))) == 4
     assert err.splitlines() == [
-        f"taskmeter: {spool}: 1 unreadable lines were skipped (torn or not OTLP/JSON)",
+        f"taskmeter: {spool}: 1 unreadable line was skipped (torn or not OTLP/JSON)",
         "taskmeter: 1 call could not be priced: totals that include one are lower bounds.",
         "taskmeter: unpriced: none of the calls of these tasks could be priced.",
     ]
@@ -130,6 +137,20 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(package: s
     )
 
 
+def test_demo_names_all_that_is_missing_before_it_starts() -> None:
+    """One command installs it all."""
+    done = python(
+        "-c",
+        "import sys; sys.modules |= dict.fromkeys(('openai', 'anthropic', 'rich')); "
+        "from taskmeter.cli import main; main(['demo'])",
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "taskmeter: `taskmeter demo` needs each of rich, openai, anthropic, which is not installed. "
+        "Install it with: pip install 'taskmeter[report,openai,anthropic]'\n"
+    )
+
+
 def test_runs_as_a_module_in_a_terminal_that_knows_ascii_only(spool: Path) -> None:
     """`python -m taskmeter`; what cannot be shown is replaced, not an error."""
     done = python("-m", "taskmeter", "show", "a1", "--spool", str(spool), PYTHONIOENCODING="ascii")
@@ -143,6 +164,7 @@ def test_demo_reports_what_its_agents_cost(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "TOTAL" in done.stdout
     assert "task resolve_ticket" in done.stdout
+    assert f"The record stays in {tmp_path / 'demo'}" in done.stderr
     again = python("-m", "taskmeter", "report", "--spool", str(tmp_path / "demo"), "--format", "json")
     result = json.loads(again.stdout)
     assert result["notes"] == []

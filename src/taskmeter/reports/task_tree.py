@@ -9,10 +9,12 @@ from difflib import get_close_matches
 from typing import Literal
 
 from taskmeter.errors import SpoolError
-from taskmeter.reports.relations import Attempt, Leaf, LeafKind, Ref, Relations, Row, Status, Step, Task
-from taskmeter.reports.unit_cost import exposed_note, missing_notes
+from taskmeter.reports.fields import LeafKind, Status
+from taskmeter.reports.relations import Attempt, Leaf, Ref, Relations, Row, Step, Task
+from taskmeter.reports.unit_cost import exposed_note, late_notes, missing_notes
 
 _SUGGESTIONS = 5
+_SHORTEST_PREFIX = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,10 @@ class TreeNode:
     status: Status = ""
     wasted: Decimal | None = None
     """The part of `cost` whose result was thrown away, where it is known."""
+    wasted_status: Status = ""
+    """How sure `wasted` is: `partial` if it is a lower bound. Of tasks and steps."""
+    late: Decimal | None = None
+    """Of tasks: the part of `cost` booked after the end of the task it was spent in, or in another process."""
     discarded: bool = False
     input_tokens: int | None = None
     cached_tokens: int | None = None
@@ -62,7 +68,8 @@ class TaskTree:
 
 
 def task_tree(relations: Relations, wanted: str) -> TaskTree:
-    """The tree of the task with id, key or beginning of an id `wanted`: the most recent if there are several.
+    """The tree of the task with id, key or beginning (4 characters or more) of an id `wanted`: the most recent if there
+    are several.
 
     Raises `SpoolError` when there is none, with what comes close.
     """
@@ -79,6 +86,7 @@ def task_tree(relations: Relations, wanted: str) -> TaskTree:
     if task.exposed_attempts:
         notes.append(exposed_note(task.exposed_attempts))
     shown = {node.task_id for node in nodes if node.kind == "task"}
+    notes.extend(late_notes((relations.tasks[task_id] for task_id in shown if task_id), relations.currency))
     missing = {task_id: gap for task_id, gap in relations.missing().items() if task_id in shown}
     notes.extend(missing_notes(relations, missing))
     return TaskTree(relations.currency, tuple(nodes), tuple(notes))
@@ -89,16 +97,22 @@ def _find(relations: Relations, wanted: str) -> list[Task]:
     matches = (
         [task for task in tasks if task.id == wanted]
         or [task for task in tasks if task.key == wanted]
-        or [task for task in tasks if wanted and task.id.startswith(wanted)]
+        or [task for task in tasks if len(wanted) >= _SHORTEST_PREFIX and task.id.startswith(wanted)]
     )
     if matches:
         return matches
     if not relations.tasks:
-        message = f"No task {wanted!r}: the spool holds no finished task."
+        message = f"No task {wanted!r}: the spool holds no task."
         raise SpoolError(message)
-    names = dict.fromkeys(name for task in tasks for name in (task.key, task.id) if name)
-    close = get_close_matches(wanted, names, n=_SUGGESTIONS, cutoff=0.4) or list(names)[-_SUGGESTIONS:]
-    message = f"No task with id or key {wanted!r} in the spool. Closest: {', '.join(map(repr, close))}."
+    recent = sorted(tasks, key=lambda task: (task.start_ns, task.id), reverse=True)
+    names = dict.fromkeys(name for task in recent for name in (task.key, task.id) if name)
+    if close := get_close_matches(wanted, names, n=_SUGGESTIONS):
+        hint = f"Closest: {', '.join(map(repr, close))}"
+    else:
+        hint = f"The most recent: {', '.join(repr(task.key or task.id) for task in recent[:_SUGGESTIONS])}"
+    if wanted and any(task.id.startswith(wanted) for task in tasks):
+        hint += f". Of an id, give {_SHORTEST_PREFIX} characters or more"
+    message = f"No task with id or key {wanted!r} in the spool. {hint}."
     raise SpoolError(message)
 
 
@@ -110,16 +124,16 @@ def _nodes(relations: Relations, root: Task) -> list[TreeNode]:
     waiting: list[tuple[Task | Step | Leaf | Attempt, int]] = [(root, 0)]
     while waiting:  # a stack, not recursion: tasks may nest deeper than Python does
         row, depth = waiting.pop()
-        nodes.append(_node(row, depth))
+        nodes.append(_node(row, depth, relations))
         children = sorted(inside[row.ref], key=lambda child: (child.start_ns, child.end_ns, child.ref), reverse=True)
         waiting.extend((child, depth + 1) for child in children)
     return nodes
 
 
-def _node(row: Task | Step | Leaf | Attempt, depth: int) -> TreeNode:
+def _node(row: Task | Step | Leaf | Attempt, depth: int, relations: Relations) -> TreeNode:
     match row:
         case Task() | Step():
-            return _rollup_node(row, depth)
+            return _rollup_node(row, depth, _wasted_status(row, relations))
         case Leaf():
             return _leaf_node(row, depth)
         case Attempt():
@@ -137,7 +151,7 @@ def _node(row: Task | Step | Leaf | Attempt, depth: int) -> TreeNode:
             )
 
 
-def _rollup_node(row: Task | Step, depth: int) -> TreeNode:
+def _rollup_node(row: Task | Step, depth: int, wasted_status: Status) -> TreeNode:
     task = row if isinstance(row, Task) else None
     return TreeNode(
         depth=depth,
@@ -146,10 +160,12 @@ def _rollup_node(row: Task | Step, depth: int) -> TreeNode:
         key=task.key if task else None,
         task_id=row.task_id,
         trace_id=row.ref.trace_id,
-        span_id=row.ref.span_id,
+        span_id="" if task and task.outcome == "unfinished" else row.ref.span_id,
         cost=row.cost,
         status=row.status,
         wasted=row.wasted,
+        wasted_status=wasted_status,
+        late=task.late if task else None,
         discarded=isinstance(row, Step) and row.discarded,
         input_tokens=row.tokens.input,
         cached_tokens=row.tokens.cached,
@@ -162,6 +178,14 @@ def _rollup_node(row: Task | Step, depth: int) -> TreeNode:
         error=row.error,
         reason=row.reason,
     )
+
+
+def _wasted_status(row: Task | Step, relations: Relations) -> Status:
+    if row.wasted is None:
+        return ""
+    if row.ref in relations.wasted_bounds:
+        return "partial"
+    return "estimated" if row.ref in relations.wasted_estimates else "exact"
 
 
 def _leaf_node(row: Leaf, depth: int) -> TreeNode:

@@ -53,14 +53,19 @@ def duration(seconds: float) -> str:
     return f"{minutes}m {rest:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"  # noqa: PLR2004
 
 
+def line(text: str) -> str:
+    """One line that a terminal only prints: no escape sequence, control, bidirectional or unpaired character."""
+    text = _ESCAPE_SEQUENCE.sub("", text)
+    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
+
+
 def plain(text: str) -> str:
-    """One short line that a terminal only prints: no escape sequence, control, bidirectional or unpaired character."""
-    text = _ESCAPE_SEQUENCE.sub("", text[: _LONGEST_NAME * 4])
-    text = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
+    """A name for a table: a `line`, cut to 80 characters."""
+    text = line(text[: _LONGEST_NAME * 4])
     return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
 
 
 def cell(text: str) -> str:
-    """A name in a CSV cell: `plain`, and no spreadsheet takes it for a formula."""
-    text = plain(text)
+    """A text in a CSV cell: a `line`, and no spreadsheet takes it for a formula."""
+    text = line(text)
     return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text

@@ -73,10 +73,14 @@ class SpoolReading:
     def problems(self) -> list[str]:
         """One sentence for each thing that was skipped; empty when all was read."""
         counted = {
-            "unreadable lines were skipped (torn or not OTLP/JSON)": self.skipped_lines,
-            "spans without usable ids or times were skipped": self.skipped_spans,
+            ("unreadable line", "(torn or not OTLP/JSON)"): self.skipped_lines,
+            ("span", "without usable ids or times"): self.skipped_spans,
         }
-        return [f"{count} {what}" for what, count in counted.items() if count]
+        return [
+            f"{count} {noun}{' was' if count == 1 else 's were'} skipped {why}"
+            for (noun, why), count in counted.items()
+            if count
+        ]
 
     def _but(self) -> str:
         problems = self.problems()

@@ -1,0 +1,74 @@
+"""What a recorded span says about itself, field by field; what is missing or of the wrong type is not said."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+from taskmeter import _semconv as names
+from taskmeter.spool.read import SpanRecord
+
+LeafKind = Literal["call", "tool", "charge"]
+Status = Literal["exact", "estimated", "partial", "unpriced", "provisioned", ""]
+"""How sure a cost is; empty where there is nothing to pay: a tool run without a price, an attempt."""
+
+_STATUSES: tuple[Status, ...] = ("exact", "estimated", "partial", "unpriced", "provisioned")
+LARGEST_AMOUNT = Decimal("1e15")
+
+
+class Tokens(NamedTuple):
+    """Token counts of a call or a roll-up."""
+
+    input: int
+    """Cached included."""
+    cached: int
+    output: int
+    """Reasoning included."""
+    reasoning: int
+
+
+def status(said: str | None, cost: Decimal | None) -> Status:
+    """How sure a cost is: as the span says, else exact where there is one."""
+    for known in _STATUSES:
+        if known == said:
+            return known
+    return "" if cost is None else "exact"
+
+
+def leaf_name(span: SpanRecord, kind: LeafKind) -> str:
+    """Operation and model of a call, the name of a tool, the item of a charge."""
+    if kind == "call":
+        model = text(span, names.RESPONSE_MODEL) or text(span, names.REQUEST_MODEL)
+        operation = text(span, names.OPERATION)
+        return f"{operation} {model}" if operation and model else span.name
+    return text(span, names.TOOL_NAME if kind == "tool" else names.CHARGE_ITEM) or span.name
+
+
+def call_tokens(span: SpanRecord) -> Tokens | None:
+    """`None` for a call that told no usage."""
+    if names.INPUT_TOKENS not in span.attributes and names.OUTPUT_TOKENS not in span.attributes:
+        return None
+    return Tokens(
+        input=count(span, names.INPUT_TOKENS),
+        cached=count(span, names.CACHE_READ_TOKENS),
+        output=count(span, names.OUTPUT_TOKENS),
+        reasoning=count(span, names.REASONING_TOKENS),
+    )
+
+
+def text(span: SpanRecord, name: str) -> str | None:
+    """A string that is not empty."""
+    value = span.attributes.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def count(span: SpanRecord, name: str) -> int:
+    """A whole number; 0 where there is none."""
+    value = span.attributes.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def number(span: SpanRecord, name: str) -> float | None:
+    """Any number of a sensible size."""
+    value = span.attributes.get(name)
+    return float(value) if isinstance(value, int | float) and abs(value) < float(LARGEST_AMOUNT) else None
