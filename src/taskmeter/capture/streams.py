@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from copy import copy
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from taskmeter._guard import guarded
@@ -59,7 +59,9 @@ class Events:
     __slots__ = ("_make", "_stream", "_twin")
 
     def __init__(self, wrapped: Callable[..., Any], stream: Any) -> None:
-        self._make: Callable[[Any], Any] = cast("Any", wrapped).__func__
+        # Somebody else's wrapper beneath ours may be no method: then there is nothing to give the twin to.
+        function = getattr(wrapped, "__func__", None)
+        self._make: Callable[[Any], Any] = function or (lambda _twin: wrapped())
         self._stream = ref(stream)
         self._twin = stream  # stays so if it cannot be copied
         with guarded("capture.twin"):
