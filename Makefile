@@ -25,7 +25,7 @@ demo: $(RUN) ## run the sample agents against the stub provider and print what t
 	$(BIN)/taskmeter demo
 
 test: $(RUN) ## run the tests, but for those that need a backend
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 backends: $(RUN) ## run the tests that send to real backends
 	$(BIN)/python -m pytest -m backends $(ARGS)

@@ -215,7 +215,7 @@ def slow(family: Family) -> tuple[Any, ...]:
 
 
 ERROR_429, ERROR_500 = Error(429, retry_after=0.01), Error(500, retry_after=0.01)
-QUICK = (("timeout", 0.4),)
+QUICK = (("timeout", 1.5),)
 ONCE = (("max_retries", 0),)
 
 WHOLE_ENDINGS = [
@@ -229,8 +229,8 @@ WHOLE_ENDINGS = [
     Ending("400", lambda _: (Error(400),), refused("BadRequestError")),
     Ending("429 twice", lambda f: (ERROR_429, ERROR_429, f.body), retried(3)),
     Ending("500 for ever", lambda _: (ERROR_500,) * 3, refused("InternalServerError", 3)),
-    Ending("timeout", lambda _: (Hang(1),), unanswered("APITimeoutError"), options=(*QUICK, *ONCE), slow=True),
-    Ending("timeout, retried", lambda f: (Hang(1), f.body), retried(2, 1), options=QUICK, slow=True),
+    Ending("timeout", lambda _: (Hang(10),), unanswered("APITimeoutError"), options=(*QUICK, *ONCE), slow=True),
+    Ending("timeout, retried", lambda f: (Hang(10), f.body), retried(2, 1), options=QUICK, slow=True),
     Ending("hung up", lambda _: (Hang(0),), unanswered("APIConnectionError"), options=ONCE),
     Ending("hung up, retried", lambda f: (Hang(0), f.body), retried(2, 1), slow=True),
     Ending(
@@ -246,7 +246,7 @@ STREAM_ENDINGS = [
     Ending("read", lambda f: (Sse(f.events),), exact),
     Ending("429 first", lambda f: (ERROR_429, Sse(f.events)), retried(2)),
     Ending("400", lambda _: (Error(400),), refused("BadRequestError")),
-    Ending("timeout, retried", lambda f: (Hang(1), Sse(f.events)), retried(2, 1), options=QUICK, slow=True),
+    Ending("timeout, retried", lambda f: (Hang(10), Sse(f.events)), retried(2, 1), options=QUICK, slow=True),
     Ending("closed", lambda f: (Sse(f.events),), left, act="close"),
     Ending("with exit", lambda f: (Sse(f.events),), left, act="with"),
     Ending("break", lambda f: (Sse(f.events),), left, act="break"),
