@@ -43,6 +43,8 @@ class Hook:
 class HookStatus:
     """What became of a hook."""
 
+    part: str
+    """What it is for, in words: that which is turned off as one."""
     module: str
     owner: str
     attribute: str
@@ -56,6 +58,10 @@ class HookStatus:
         return f"{self.module}.{self.owner}.{self.attribute}"
 
 
+def _name(function: Any) -> str:
+    return str(function.__name__)
+
+
 class _BoundReplacement(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
     """See `_Replacement`. What a class or an instance gives out is the one or the other way to the same function."""
 
@@ -67,7 +73,7 @@ class _BoundReplacement(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         owner = self._self_parent._self_hooked if self._self_instance is None else self._self_instance  # noqa: SLF001
-        return getattr, (owner, self.__wrapped__.__name__)
+        return getattr, (owner, _name(self))
 
 
 class _Replacement(wrapt.FunctionWrapper):  # type: ignore[type-arg]
@@ -76,7 +82,7 @@ class _Replacement(wrapt.FunctionWrapper):  # type: ignore[type-arg]
     __bound_function_wrapper__ = _BoundReplacement
 
     def __init__(self, wrapped: Any, hook: Hook, owner: type, enabled: Callable[[], bool]) -> None:
-        super().__init__(wrapped, hook.wrapper, enabled)
+        super().__init__(wrapped, hook.wrapper, enabled)  # pyright: ignore[reportUnknownMemberType]
         self._self_hooked = owner
 
     def __copy__(self) -> Any:
@@ -86,7 +92,7 @@ class _Replacement(wrapt.FunctionWrapper):  # type: ignore[type-arg]
         return self
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return getattr, (self._self_hooked, self.__wrapped__.__name__)
+        return getattr, (self._self_hooked, _name(self))
 
 
 def is_hook(function: object) -> bool:
@@ -157,7 +163,7 @@ class Hooks:
         """What became of each hook, in the order they were given."""
         with self._lock:
             return [
-                HookStatus(hook.module, hook.owner, hook.attribute, self._state(hook), hook.optional)
+                HookStatus(hook.breaker.hook, hook.module, hook.owner, hook.attribute, self._state(hook), hook.optional)
                 for hook in self._hooks
             ]
 

@@ -33,6 +33,15 @@ def use(tracer_provider: TracerProvider | None, meter_provider: MeterProvider | 
         _current = _Providers(tracer_provider, meter_provider)  # else OpenTelemetry would keep one meter more each time
 
 
+def in_use() -> tuple[TracerProvider, MeterProvider]:
+    """Where our spans and metrics go."""
+    current = _current
+    return (
+        current.tracer_provider or trace.get_tracer_provider(),
+        current.meter_provider or metrics.get_meter_provider(),
+    )
+
+
 def tracer() -> Tracer:
     """The tracer for our spans."""
     current = _current
