@@ -2,6 +2,7 @@
 
 from taskmeter._version import __version__
 from taskmeter.capture import instrument, uninstrument
+from taskmeter.diagnosis import diagnose
 from taskmeter.errors import TaskmeterError
 from taskmeter.records import Cost, Usage
 from taskmeter.scopes import Task, charge, current_task, track_step, track_task, track_tool
@@ -18,6 +19,7 @@ __all__ = [
     "charge",
     "configure",
     "current_task",
+    "diagnose",
     "instrument",
     "track_step",
     "track_task",

@@ -42,9 +42,54 @@ def otlp_from_environment() -> OtlpEnvironment:
     return OtlpEnvironment(traces=_otlp_protocol("TRACES"), metrics=_otlp_protocol("METRICS"))
 
 
+@dataclass(frozen=True, slots=True)
+class SignalEnvironment:
+    """What the environment says about traces or metrics, as it stands there."""
+
+    exporters: str
+    """Names, comma-separated; `otlp` where it says nothing."""
+    endpoint: str
+    """Empty where none is named. May hold a password."""
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What `taskmeter doctor` looks at."""
+
+    sdk_disabled: bool
+    span_attribute_limit: str
+    """`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, else `OTEL_ATTRIBUTE_COUNT_LIMIT`, else empty."""
+    signals: dict[str, SignalEnvironment]
+    """By `TRACES` and `METRICS`."""
+
+
+def environment() -> Environment:
+    """The variables that decide whether anything is recorded and where it goes."""
+    return Environment(
+        sdk_disabled=_sdk_disabled(),
+        span_attribute_limit=_env("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT") or _env("OTEL_ATTRIBUTE_COUNT_LIMIT"),
+        signals={
+            signal: SignalEnvironment(
+                exporters=_exporters(signal),
+                endpoint=_otlp_env("ENDPOINT", signal),
+                protocol=_otlp_env("PROTOCOL", signal) or "http/protobuf",
+            )
+            for signal in ("TRACES", "METRICS")
+        },
+    )
+
+
+def _sdk_disabled() -> bool:
+    return _env("OTEL_SDK_DISABLED").lower() == "true"
+
+
+def _exporters(signal: str) -> str:
+    return _env(f"OTEL_{signal}_EXPORTER").lower() or "otlp"
+
+
 def _otlp_protocol(signal: str) -> str | None:
-    exporters = _env(f"OTEL_{signal}_EXPORTER").lower() or "otlp"
-    if _env("OTEL_SDK_DISABLED").lower() == "true" or "otlp" not in [name.strip() for name in exporters.split(",")]:
+    if _sdk_disabled() or "otlp" not in [name.strip() for name in _exporters(signal).split(",")]:
         return None
     if not _otlp_env("ENDPOINT", signal):
         return None

@@ -111,6 +111,12 @@ METRIC_COST: Final = "taskmeter.cost"  # counter, {USD}
 METRIC_TASK_COST: Final = "taskmeter.task.cost"  # histogram, {USD}
 METRIC_TASKS: Final = "taskmeter.tasks"  # counter, {task}
 METRIC_RETRIES: Final = "taskmeter.retries"  # counter, {retry}
+METRIC_FAULTS: Final = "taskmeter.faults"  # counter, {fault}, observed: of our own
+METRIC_HOOKS_OFF: Final = (
+    "taskmeter.hooks.off"  # gauge, {hook}, observed: 1 for each turned off after faults of our own
+)
+FAULT_PLACE: Final = "taskmeter.fault.place"  # string, metric attribute
+HOOK: Final = "taskmeter.hook"  # string, metric attribute
 TOKEN_TYPE: Final = "gen_ai.token.type"  # input | output  # noqa: S105 - a name, not a secret
 COST_WASTED_FLAG: Final = "taskmeter.cost.wasted"  # bool, metric attribute
 COST_CATEGORY: Final = "taskmeter.cost.category"  # string, metric attribute

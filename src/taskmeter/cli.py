@@ -1,7 +1,9 @@
-"""The command line: parse, report, print. `taskmeter report`, `taskmeter show TASK`, `taskmeter demo`."""
+"""The command line: parse, report, print. `taskmeter report`, `taskmeter show TASK`, `taskmeter demo`,
+`taskmeter doctor`."""
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,7 +29,8 @@ _MISUSE, _NO_DATA = 2, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and exits: 0 done, 1 the data or a package is missing, 2 misuse."""
+    """Runs the command line and exits: 0 done, 1 the data or a package is missing or the
+    doctor found something to be done, 2 misuse."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")  # a name, or the lines of the tree, where the output is not UTF-8
@@ -92,6 +95,8 @@ def command_line() -> click.Group:
     taskmeter.command("report")(spool(output(report)))
     taskmeter.command("show")(click.argument("task")(spool(output(show))))
     taskmeter.command("demo")(demo_spool(demo))
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+    taskmeter.command("doctor")(spool(as_json(doctor)))
     return taskmeter
 
 
@@ -123,6 +128,21 @@ def demo(spool: Path | None) -> None:
     click.echo(f"\n$ taskmeter show {SHOWCASE_KEY} --spool {directory}\n")
     _print(task_tree(relations, SHOWCASE_KEY), "table")
     click.echo(f"\nThe record stays in {directory}, for these two commands and others of your own.", err=True)
+
+
+def doctor(spool: Path, *, as_json: bool) -> None:
+    """Check versions, hooks, other instrumentations, exporters and the spool; say what to fix.
+
+    Exits with 1 if something needs action. For a program that is running: print(taskmeter.diagnose()) in it.
+    """
+    import click
+
+    from taskmeter.diagnosis import examine
+
+    diagnosis = examine(spool)
+    click.echo(json.dumps(diagnosis.as_dict(), indent=2) if as_json else str(diagnosis))
+    if not diagnosis.healthy:
+        sys.exit(_NO_DATA)
 
 
 def _read(spool: Path) -> Relations:

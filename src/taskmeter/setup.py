@@ -176,6 +176,11 @@ def configure(
         return _setup
 
 
+def current_setup() -> Setup | None:
+    """What `configure()` put in place, if it was called."""
+    return _setup
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 

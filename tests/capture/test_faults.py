@@ -12,7 +12,7 @@ import openai
 import pytest
 
 import taskmeter
-from taskmeter import _guard, track_task
+from taskmeter import _guard, pricing, track_task
 from taskmeter.capture import agents, batches, driver, hooks, openai_stream, priced, sessions, streams, waiting
 from taskmeter.capture import anthropic as claude_room
 from taskmeter.capture import call as call_room
@@ -103,8 +103,13 @@ PLACES: dict[str, tuple[object, str]] = {
     "capture.count": (call_room.Call, "_count"),
     "capture.session": (sessions, "_session"),
     "capture.session_end": (sessions.Session, "_end_whole"),
-    "capture.install": (hooks.Hooks, "_install_one"),
-    "capture.instrument": (providers, "use"),
+    "capture.hook": (hooks.Hooks, "_install_one"),
+    "capture.install": (hooks.Hooks, "_install"),
+    "capture.awaited": (hooks, "importlib"),
+    "capture.prices": (pricing, "load"),
+    "capture.providers": (providers, "use"),
+    "capture.uninstrument": (hooks.Hooks, "off"),
+    "capture.instrument": (hooks.Hooks, "on"),
 }
 OTHERS: list[tuple[object, str]] = [
     (openai_room.OpenAI, "name"),
@@ -171,7 +176,7 @@ def test_fault(owner: object, name: str, monkeypatch: pytest.MonkeyPatch, *, tra
         bare = bare_run(number, public=public)
         meter = Meter()
         with monkeypatch.context() as patch:
-            if name in ("_install_one", "use"):
+            if name in ("_install_one", "_install", "on", "load", "use"):
                 patch.setattr(owner, name, broken)
                 meter.instrument()
             else:

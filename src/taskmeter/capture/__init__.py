@@ -14,8 +14,15 @@ from taskmeter._config import Settings
 from taskmeter._guard import guarded
 from taskmeter.capture import sessions
 from taskmeter.capture.anthropic import Anthropic
-from taskmeter.capture.driver import Driver, close_response, iter_bytes, iter_bytes_async
-from taskmeter.capture.hooks import Hook, Hooks
+from taskmeter.capture.driver import (
+    HTTP_BODIES,
+    HTTP_CLOSES,
+    Driver,
+    close_response,
+    iter_bytes,
+    iter_bytes_async,
+)
+from taskmeter.capture.hooks import Hook, Hooks, HookStatus, is_hook
 from taskmeter.capture.open_calls import finish
 from taskmeter.capture.openai import OpenAI
 from taskmeter.capture.provider import Client, Provider
@@ -23,7 +30,7 @@ from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import UsageError
 from taskmeter.telemetry import providers
 
-__all__ = ["finish", "instrument", "uninstrument"]
+__all__ = ["HookStatus", "finish", "hook_status", "instrument", "is_hook", "uninstrument"]
 
 _PROVIDERS: tuple[Provider, ...] = (OpenAI(), Anthropic())
 
@@ -58,21 +65,23 @@ def _hooks(provider: Provider) -> list[Hook]:
     traced = [] if provider.traced_method is None else [provider.traced_method]
     return [
         *(
-            Hook(base, owner, name, wrapper, optional=True)
+            Hook(base, owner, name, wrapper, driver.traces, optional=True)
             for name in traced
             for owner, wrapper in (("SyncAPIClient", driver.traced), ("AsyncAPIClient", driver.traced_async))
         ),
-        Hook(base, "SyncAPIClient", "request", driver.request),
-        Hook(base, "AsyncAPIClient", "request", driver.request_async),
-        Hook(base, "SyncAPIClient", "_process_response", driver.process_response),
-        Hook(base, "AsyncAPIClient", "_process_response", driver.process_response_async),
-        Hook(base, "BaseClient", "_process_response_data", driver.process_response_data),
-        Hook(base, "SyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry),
-        Hook(base, "AsyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry_async),
-        Hook(streaming, "Stream", "__stream__", driver.stream),
-        Hook(streaming, "AsyncStream", "__stream__", driver.stream_async),
-        Hook(streaming, "Stream", "close", driver.close),
-        Hook(streaming, "AsyncStream", "close", driver.close_async),
+        Hook(base, "SyncAPIClient", "request", driver.request, driver.requests),
+        Hook(base, "AsyncAPIClient", "request", driver.request_async, driver.requests),
+        Hook(base, "SyncAPIClient", "_process_response", driver.process_response, driver.responses, finishes=True),
+        Hook(
+            base, "AsyncAPIClient", "_process_response", driver.process_response_async, driver.responses, finishes=True
+        ),
+        Hook(base, "BaseClient", "_process_response_data", driver.process_response_data, driver.late_bodies),
+        Hook(base, "SyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry, driver.attempts),
+        Hook(base, "AsyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry_async, driver.attempts),
+        Hook(streaming, "Stream", "__stream__", driver.stream, driver.streams, finishes=True),
+        Hook(streaming, "AsyncStream", "__stream__", driver.stream_async, driver.streams, finishes=True),
+        Hook(streaming, "Stream", "close", driver.close, driver.closes),
+        Hook(streaming, "AsyncStream", "close", driver.close_async, driver.closes),
     ]
 
 
@@ -82,12 +91,19 @@ _installed = Hooks(
         *(hook for provider in _PROVIDERS for hook in _hooks(provider)),
         *sessions.hooks(lambda: _clients.all),
         # Of the HTTP client that the SDK at hand is built on; neither is imported by us.
-        *(Hook(http, "Response", name, close_response) for http in ("httpx", "httpx2") for name in ("close", "aclose")),
-        *(Hook(http, "Response", "iter_bytes", iter_bytes) for http in ("httpx", "httpx2")),
-        *(Hook(http, "Response", "aiter_bytes", iter_bytes_async) for http in ("httpx", "httpx2")),
+        *(
+            Hook(http, "Response", name, wrapper, breaker)
+            for http in ("httpx", "httpx2")
+            for name, wrapper, breaker in (
+                ("close", close_response, HTTP_CLOSES),
+                ("aclose", close_response, HTTP_CLOSES),
+                ("iter_bytes", iter_bytes, HTTP_BODIES),
+                ("aiter_bytes", iter_bytes_async, HTTP_BODIES),
+            )
+        ),
     ]
 )
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may come back here
 
 
 def instrument(
@@ -122,20 +138,33 @@ def instrument(
             )
             raise UsageError(msg)
     use_tokenizer(tokenizer)
-    with _lock, guarded("capture.instrument"):
-        providers.use(tracer_provider, meter_provider)
-        _clients.stream_usage = stream_usage
-        if client is None:
-            _clients.all = True
-        else:
-            _clients.name(client)
-        pricing.load()  # now, so that the first call does not wait for it
-        _installed.on()
+    with _lock:
+        with guarded("capture.providers"):
+            providers.use(tracer_provider, meter_provider)
+            providers.instruments()  # now, so that faults are counted from the start
+        with guarded("capture.prices"):
+            pricing.load()  # now, so that the first call does not wait for it
+        with guarded("capture.instrument"):
+            _clients.stream_usage = stream_usage
+            if client is None:
+                _clients.all = True
+            else:
+                _clients.name(client)
+            _installed.on()
+
+
+def hook_status() -> list[HookStatus]:
+    """What became of each hook."""
+    return _installed.status()
 
 
 def uninstrument() -> None:
-    """Restores every function that `instrument` replaced. Open tasks stay open; calls under way are still booked."""
-    with _lock:
+    """Restores every function that `instrument` replaced. Open tasks stay open; calls under way are still booked.
+
+    A function that somebody has wrapped since keeps our wrapper beneath theirs, where it does nothing. Hooks that were
+    turned off after faults of ours go on again with the next `instrument`.
+    """
+    with _lock, guarded("capture.uninstrument"):
         _clients.clear()
         _installed.off()
 

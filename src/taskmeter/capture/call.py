@@ -75,6 +75,8 @@ class Call:
     ) -> None:
         self._provider = provider
         self._operation = operation
+        self.asked = asked
+        """Whether we asked for a usage that the application did not ask for, and must not see."""
         self._provider_name = provider.name(client)
         self._request: Mapping[str, object] = request_body(options)
         self._scope = current_scope()

@@ -14,7 +14,7 @@ from typing import Any
 
 from opentelemetry.context import Context
 
-from taskmeter._guard import guarded
+from taskmeter._guard import Breaker, guarded
 from taskmeter.capture import agents, batches, waiting
 from taskmeter.capture.batches import BatchRead
 from taskmeter.capture.call import Call, current_call, streamed_call, without_call
@@ -26,6 +26,9 @@ Wrapped = Callable[..., Any]
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 
+HTTP_CLOSES = Breaker("closing HTTP responses")
+HTTP_BODIES = Breaker("reading HTTP bodies")
+
 
 class Driver:
     """The hooks of one provider's SDK. `enabled` says whether a client is to be observed."""
@@ -34,6 +37,14 @@ class Driver:
         self._provider = provider
         self._enabled = enabled
         self._stream_usage = stream_usage
+        package = provider.package
+        self.requests = Breaker(f"{package} requests")
+        self.traces = Breaker(f"{package} spans")
+        self.responses = Breaker(f"{package} responses")
+        self.late_bodies = Breaker(f"{package} bodies parsed later")
+        self.streams = Breaker(f"{package} streams")
+        self.closes = Breaker(f"closing {package} streams")
+        self.attempts = Breaker(f"{package} retries")
 
     # --- one call
 
@@ -41,14 +52,14 @@ class Driver:
         """Hook of `SyncAPIClient.request`."""
         call, args, kwargs = self._begin(client, args, kwargs)
         if call is None:
-            retrieved = _retrieved(args, kwargs)
+            retrieved = _retrieved(args, kwargs, self.requests)
             aside = self._aside(client, args, kwargs, retrieved)
             if aside is None:
                 return wrapped(*args, **kwargs)
             with inside(aside):
                 result = wrapped(*args, **kwargs)
             if retrieved is not None and not kwargs.get("stream"):
-                _read_retrieved(retrieved, result)
+                _read_retrieved(retrieved, result, self.requests)
             return result
         try:
             with inside(call.context):
@@ -64,14 +75,14 @@ class Driver:
         """Hook of `AsyncAPIClient.request`."""
         call, args, kwargs = self._begin(client, args, kwargs)
         if call is None:
-            retrieved = _retrieved(args, kwargs)
+            retrieved = _retrieved(args, kwargs, self.requests)
             aside = self._aside(client, args, kwargs, retrieved)
             if aside is None:
                 return await wrapped(*args, **kwargs)
             with inside(aside):
                 result = await wrapped(*args, **kwargs)
             if retrieved is not None and not kwargs.get("stream"):
-                _read_retrieved(retrieved, result)
+                _read_retrieved(retrieved, result, self.requests)
             return result
         try:
             with inside(call.context):
@@ -85,7 +96,7 @@ class Driver:
 
     def _begin(self, client: Client, args: Args, kwargs: Kwargs) -> tuple[Call | None, Args, Kwargs]:
         """The call that this request is, and its arguments, which may now ask for usage."""
-        with guarded("capture.begin"):
+        with guarded("capture.begin", self.requests):
             options = _argument(args, kwargs, 1, "options")
             if not self._enabled(client):
                 return None, args, kwargs
@@ -95,7 +106,8 @@ class Driver:
                 return None, args, kwargs
             streams = bool(kwargs.get("stream")) or request_body(options).get("stream") is True
             asking: Options | None = None
-            if streams and self._stream_usage():
+            # What we ask for we also have to hide, from a response and a stream that come through here.
+            if streams and self._stream_usage() and not (self.responses.off or self.streams.off):
                 asking = self._provider.with_usage(client, options, operation)
             call = Call(
                 self._provider,
@@ -118,7 +130,7 @@ class Driver:
         before whose answer it asks for."""
         if retrieved is not None:
             return without_call(retrieved if kwargs.get("stream") else None)
-        with guarded("capture.batch"):
+        with guarded("capture.batch", self.requests):
             if self._enabled(client):
                 options = _argument(args, kwargs, 1, "options")
                 concerning = batches.errand(self._provider, client, options)
@@ -135,12 +147,12 @@ class Driver:
         call = current_call()
         if call is None:
             return wrapped(*args, **kwargs)
-        with guarded("capture.traced"):
+        with guarded("capture.traced", self.traces):
             call.traced()
         try:
             return wrapped(*args, **kwargs)
         except BaseException as error:
-            with guarded("capture.failing"):
+            with guarded("capture.failing", self.traces):
                 call.failing(error)
             raise
 
@@ -149,55 +161,57 @@ class Driver:
         call = current_call()
         if call is None:
             return await wrapped(*args, **kwargs)
-        with guarded("capture.traced"):
+        with guarded("capture.traced", self.traces):
             call.traced()
         try:
             return await wrapped(*args, **kwargs)
         except BaseException as error:
-            with guarded("capture.failing"):
+            with guarded("capture.failing", self.traces):
                 call.failing(error)
             raise
 
     def process_response(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `SyncAPIClient._process_response`."""
         call, response = current_call(), kwargs.get("response")
-        if call is None:
-            _answered_aside(response)
-            _hold_streamed(response)
+        if call is None or (self.responses.off and not call.asked):
+            if not self.responses.off:
+                _answered_aside(response, self.responses)
+                _hold_streamed(response, self.responses)
             return wrapped(*args, **kwargs)
-        _answered(call, response)
+        _answered(call, response, self.responses, holds=call.asked or not self.streams.off)
         try:
             result = wrapped(*args, **kwargs)
         except BaseException:
             # Parsing can raise after the response was billed.
-            with guarded("capture.answer"):
+            with guarded("capture.answer", self.responses):
                 _read_answer(call, None, response)
             raise
-        with guarded("capture.answer"):
+        with guarded("capture.answer", self.responses):
             _read_answer(call, result, response)
         return result
 
     async def process_response_async(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `AsyncAPIClient._process_response`."""
         call, response = current_call(), kwargs.get("response")
-        if call is None:
-            _answered_aside(response)
-            _hold_streamed(response)
+        if call is None or (self.responses.off and not call.asked):
+            if not self.responses.off:
+                _answered_aside(response, self.responses)
+                _hold_streamed(response, self.responses)
             return await wrapped(*args, **kwargs)
-        _answered(call, response)
+        _answered(call, response, self.responses, holds=call.asked or not self.streams.off)
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException:
-            with guarded("capture.answer"):
+            with guarded("capture.answer", self.responses):
                 _read_answer(call, None, response)
             raise
-        with guarded("capture.answer"):
+        with guarded("capture.answer", self.responses):
             _read_answer(call, result, response)
         return result
 
     def process_response_data(self, wrapped: Wrapped, client: Client, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `BaseClient._process_response_data`: the application parses a body that it had not read before."""
-        with guarded("capture.late_answer"):
+        with guarded("capture.late_answer", self.late_bodies):
             call = held_by(kwargs.get("response"))
             if isinstance(call, Call) and not call.streams:
                 call.answer(kwargs.get("data"))
@@ -208,24 +222,26 @@ class Driver:
 
     def stream(self, wrapped: Wrapped, stream: Any, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `Stream.__stream__`."""
-        call = _call_of(stream)
-        return wrapped(*args, **kwargs) if call is None else observed(Events(wrapped, stream), call)
+        call = _call_of(stream, self.streams)
+        return wrapped(*args, **kwargs) if call is None else observed(Events(wrapped, stream, self.streams), call)
 
     def stream_async(self, wrapped: Wrapped, stream: Any, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `AsyncStream.__stream__`."""
-        call = _call_of(stream)
-        return wrapped(*args, **kwargs) if call is None else observed_async(Events(wrapped, stream), call)
+        call = _call_of(stream, self.streams)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        return observed_async(Events(wrapped, stream, self.streams), call)
 
     def close(self, wrapped: Wrapped, stream: Any, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `Stream.close`: before the SDK ends its own span."""
-        call = _call_of(stream)
+        call = _call_of(stream, self.closes)
         if call is not None:
             call.end("closed")
         return wrapped(*args, **kwargs)
 
     async def close_async(self, wrapped: Wrapped, stream: Any, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `AsyncStream.close`."""
-        call = _call_of(stream)
+        call = _call_of(stream, self.closes)
         if call is not None:
             call.end("closed")
         return await wrapped(*args, **kwargs)
@@ -237,14 +253,14 @@ class Driver:
         call = current_call()
         if call is None:
             return wrapped(*args, **kwargs)
-        with guarded("capture.attempt"):
+        with guarded("capture.attempt", self.attempts):
             call.attempt_failed(kwargs.get("response"), sys.exception())
         repeated = False
         try:
             result = wrapped(*args, **kwargs)
             repeated = True
         finally:
-            with guarded("capture.attempt"):
+            with guarded("capture.attempt", self.attempts):
                 call.attempt_waited(repeated=repeated)
         return result
 
@@ -253,21 +269,21 @@ class Driver:
         call = current_call()
         if call is None:
             return await wrapped(*args, **kwargs)
-        with guarded("capture.attempt"):
+        with guarded("capture.attempt", self.attempts):
             call.attempt_failed(kwargs.get("response"), sys.exception())
         repeated = False
         try:
             result = await wrapped(*args, **kwargs)
             repeated = True
         finally:
-            with guarded("capture.attempt"):
+            with guarded("capture.attempt", self.attempts):
                 call.attempt_waited(repeated=repeated)
         return result
 
 
 def close_response(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) -> Any:
     """Hook of an HTTP response's `close` and `aclose`, which the SDKs' helpers call without their stream's own."""
-    with guarded("capture.close"):
+    with guarded("capture.close", HTTP_CLOSES):
         call = held_by(response)
         if call is not None:
             call.closed(consumed=response.is_stream_consumed)
@@ -278,18 +294,18 @@ def iter_bytes(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) -> A
     """Hook of an HTTP response's `iter_bytes`, which every other way to read its body goes through."""
     read = _results_in(response)
     chunks = wrapped(*args, **kwargs)
-    return chunks if read is None else observed(Begun(chunks), read)
+    return chunks if read is None else observed(Begun(chunks, HTTP_BODIES), read)
 
 
 def iter_bytes_async(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) -> Any:
     """Hook of an HTTP response's `aiter_bytes`."""
     read = _results_in(response)
     chunks = wrapped(*args, **kwargs)
-    return chunks if read is None else observed_async(Begun(chunks), read)
+    return chunks if read is None else observed_async(Begun(chunks, HTTP_BODIES), read)
 
 
 def _results_in(response: Any) -> BatchRead | None:
-    with guarded("capture.batch"):
+    with guarded("capture.batch", HTTP_BODIES):
         held = held_by(response)
         return held if isinstance(held, BatchRead) else None
     return None
@@ -299,18 +315,18 @@ def _argument(args: Args, kwargs: Kwargs, position: int, name: str) -> Any:
     return args[position] if len(args) > position else kwargs.get(name)
 
 
-def _answered_aside(response: Any) -> None:
-    with guarded("capture.batch"):
+def _answered_aside(response: Any, breaker: Breaker) -> None:
+    with guarded("capture.batch", breaker):
         read = batches.answered(response) or agents.answered(response)
         if read is not None:
             hold(response, read)
 
 
-def _answered(call: Call, response: Any) -> None:
-    with guarded("capture.hold"):
-        if call.streams and response is not None and response.is_success:
+def _answered(call: Call, response: Any, breaker: Breaker, *, holds: bool) -> None:
+    with guarded("capture.hold", breaker):
+        if holds and call.streams and response is not None and response.is_success:
             hold(response, call)
-    with guarded("capture.answered"):
+    with guarded("capture.answered", breaker):
         call.answered()
 
 
@@ -327,24 +343,24 @@ def _read_answer(call: Call, result: Any, response: Any) -> None:
         call.answer(_json(response), wasted=result is None)
 
 
-def _retrieved(args: Args, kwargs: Kwargs) -> Call | None:
+def _retrieved(args: Args, kwargs: Kwargs, breaker: Breaker) -> Call | None:
     """The call whose answer, made in the background, this request asks for or cancels."""
-    with guarded("capture.retrieve"):
+    with guarded("capture.retrieve", breaker):
         return waiting.at(request_path(_argument(args, kwargs, 1, "options")))
     return None
 
 
-def _hold_streamed(response: Any) -> None:
+def _hold_streamed(response: Any, breaker: Breaker) -> None:
     """The answer of a call made before comes as a stream, which the SDK is about to make of `response`."""
-    with guarded("capture.hold_streamed"):
+    with guarded("capture.hold_streamed", breaker):
         call = streamed_call()
         if call is not None and response is not None and response.is_success:
             call.retrieving(streams=True)
             hold(response, call)
 
 
-def _read_retrieved(call: Call, result: Any) -> None:
-    with guarded("capture.retrieved"):
+def _read_retrieved(call: Call, result: Any, breaker: Breaker) -> None:
+    with guarded("capture.retrieved", breaker):
         call.retrieving(streams=False)
         response = getattr(result, "http_response", result) if _is_raw(result) else None
         if response is None:
@@ -370,7 +386,7 @@ def _is_raw(result: Any) -> bool:
     return isinstance(result, str | bytes) or hasattr(result, "http_response") or hasattr(result, "status_code")
 
 
-def _call_of(stream: Any) -> Held | None:
-    with guarded("capture.stream"):
+def _call_of(stream: Any, breaker: Breaker) -> Held | None:
+    with guarded("capture.stream", breaker):
         return held_by(stream.response)
     return None

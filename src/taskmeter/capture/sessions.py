@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 from weakref import WeakKeyDictionary, finalize
 
-from taskmeter._guard import guarded
+from taskmeter._guard import Breaker, guarded
 from taskmeter.capture import origins
 from taskmeter.capture.bounded import Remembered
 from taskmeter.capture.events import EventCall, Server
@@ -53,6 +53,8 @@ _MOST_OPEN: Final = 256
 """Responses under way on one connection. Of more, the oldest is given up."""
 _CUT: Final = "the connection ended before the usage came"
 _AZURE: Final = (".azure.com", ".azure.us", ".azure.cn")
+
+SESSIONS: Final = Breaker("openai WebSocket sessions")
 
 _ended: Remembered[bool] = Remembered(65_536)
 """Responses and sessions that were booked. A live session may be heard on several connections."""
@@ -183,18 +185,18 @@ def hooks(enabled: Callable[[], bool]) -> list[Hook]:
             hook
             for module, owner in _CONNECTIONS
             for hook in (
-                Hook(module, owner, "recv_bytes", seams.receive, optional=True),
-                Hook(module, f"Async{owner}", "recv_bytes", seams.receive_async, optional=True),
+                Hook(module, owner, "recv_bytes", seams.receive, SESSIONS, optional=True),
+                Hook(module, f"Async{owner}", "recv_bytes", seams.receive_async, SESSIONS, optional=True),
             )
         ),
         *(
             hook
             for module, owner in _BASES
             for hook in (
-                Hook(module, owner, "__init__", seams.opened, optional=True),
-                Hook(module, f"Async{owner}", "__init__", seams.opened, optional=True),
-                Hook(module, owner, "close", seams.close, optional=True),
-                Hook(module, f"Async{owner}", "close", seams.close_async, optional=True),
+                Hook(module, owner, "__init__", seams.opened, SESSIONS, optional=True),
+                Hook(module, f"Async{owner}", "__init__", seams.opened, SESSIONS, optional=True),
+                Hook(module, owner, "close", seams.close, SESSIONS, optional=True),
+                Hook(module, f"Async{owner}", "close", seams.close_async, SESSIONS, optional=True),
             )
         ),
     ]
@@ -206,7 +208,7 @@ class _Seams:
 
     def opened(self, wrapped: Callable[..., Any], connection: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
-        with guarded("capture.session"):
+        with guarded("capture.session", SESSIONS):
             if self._enabled():
                 _session(connection)
 
@@ -241,7 +243,7 @@ class _Seams:
             _ended_by(connection)
 
     def _received(self, connection: Any, message: Any) -> None:
-        with guarded("capture.session"):
+        with guarded("capture.session", SESSIONS):
             if self._enabled():
                 _session(connection).received(message)
 
@@ -275,7 +277,7 @@ def _failed(connection: Any, error: BaseException) -> None:
 
 
 def _ended_by(connection: Any, error_type: str | None = None) -> None:
-    with guarded("capture.session_end"):
+    with guarded("capture.session_end", SESSIONS):
         session = _sessions.get(connection)
         if session is not None:
             session.end(error_type)

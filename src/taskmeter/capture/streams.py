@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from taskmeter._guard import guarded
+from taskmeter._guard import Breaker, guarded
 from taskmeter.capture.agents import AgentEvents
 from taskmeter.capture.batches import BatchRead
 from taskmeter.capture.call import Call
@@ -39,10 +39,11 @@ def held_by(response: Any) -> Held | None:
 class Begun:
     """What is iterated already, as a body's bytes are."""
 
-    __slots__ = ("_events",)
+    __slots__ = ("_events", "breaker")
 
-    def __init__(self, events: Any) -> None:
+    def __init__(self, events: Any, breaker: Breaker) -> None:
         self._events = events
+        self.breaker = breaker
 
     def begin(self) -> Any:
         """The same."""
@@ -56,21 +57,22 @@ class Events:
     with `break` would stay open, and its call unbooked, until the garbage collector comes by; the twin holds no events.
     """
 
-    __slots__ = ("_make", "_stream", "_twin")
+    __slots__ = ("_make", "_stream", "_twin", "breaker")
 
-    def __init__(self, wrapped: Callable[..., Any], stream: Any) -> None:
+    def __init__(self, wrapped: Callable[..., Any], stream: Any, breaker: Breaker) -> None:
+        self.breaker = breaker
         # Somebody else's wrapper beneath ours may be no method: then there is nothing to give the twin to.
         function = getattr(wrapped, "__func__", None)
         self._make: Callable[[Any], Any] = function or (lambda _twin: wrapped())
         self._stream = ref(stream)
         self._twin = stream  # stays so if it cannot be copied
-        with guarded("capture.twin"):
+        with guarded("capture.twin", self.breaker):
             self._twin = copy(stream)
 
     def begin(self) -> Any:
         """The events, at the first step: what a subclass has set on the stream since is the twin's as well."""
         stream, twin = self._stream(), self._twin
-        with guarded("capture.twin"):
+        with guarded("capture.twin", self.breaker):
             if stream is not None and twin is not stream:
                 twin.__dict__.update(stream.__dict__)
                 twin.__dict__.pop("_iterator", None)
@@ -84,7 +86,7 @@ def observed(unbegun: Events | Begun, call: Held) -> Generator[Any, None, None]:
         events = unbegun.begin()
         call.reading = True
         for event in events:
-            if not _hidden(call, event):
+            if not _hidden(call, event, unbegun.breaker):
                 call.reading = False
                 yield event
                 call.reading = True
@@ -108,7 +110,7 @@ async def observed_async(unbegun: Events | Begun, call: Held) -> AsyncGenerator[
         events = unbegun.begin()
         call.reading = True
         async for event in events:
-            if not _hidden(call, event):
+            if not _hidden(call, event, unbegun.breaker):
                 call.reading = False
                 yield event
                 call.reading = True
@@ -129,9 +131,9 @@ async def observed_async(unbegun: Events | Begun, call: Held) -> AsyncGenerator[
             await events.aclose()
 
 
-def _hidden(call: Held, event: Any) -> bool:
+def _hidden(call: Held, event: Any, breaker: Breaker) -> bool:
     hidden = False
-    with guarded("capture.event"):
+    with guarded("capture.event", breaker):
         hidden = call.hides(event)  # first: what only we asked for is hidden even if we fail to read it
         call.observe(event)
     return hidden

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -36,6 +37,17 @@ def load() -> None:
 def data_version() -> str:
     """The installed version of the price data."""
     return version("genai-prices")
+
+
+def newest_price(today: date) -> date | None:
+    """The last day up to `today` from which some price in the data holds: it is at least that recent."""
+    dates = (
+        getattr(getattr(price, "constraint", None), "start_date", None)
+        for provider in _providers().values()
+        for model in provider.models
+        for price in (model.prices if isinstance(model.prices, list) else ())
+    )
+    return max((day for day in dates if isinstance(day, date) and day <= today), default=None)
 
 
 @cache

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from opentelemetry.metrics import Meter
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.util.types import AttributeValue
 
+from taskmeter import _guard
 from taskmeter import _semconv as names
 from taskmeter.account import LedgerLine
 from taskmeter.records import ZERO, Cost, OutcomeStatus, Usage, subtract
@@ -22,6 +23,14 @@ _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304
 # Tasks run from fractions of a cent to tens of dollars, and take up to hours.
 _USD = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _TASK_SECONDS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 14400.0)
+
+
+def _faults(_options: CallbackOptions) -> Iterable[Observation]:
+    return [Observation(count, {names.FAULT_PLACE: place}) for place, count in dict(_guard.faults).items()]
+
+
+def _hooks_off(_options: CallbackOptions) -> Iterable[Observation]:
+    return [Observation(1, {names.HOOK: hook}) for hook in _guard.turned_off()]
 
 
 class Instruments:
@@ -54,6 +63,12 @@ class Instruments:
             "s",
             "Time to the first chunk of a streamed call",
             explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+
+        # Asked for when metrics are collected: a fault while one is counted would otherwise bring the next.
+        meter.create_observable_counter(names.METRIC_FAULTS, [_faults], "{fault}", "Faults of taskmeter's own")
+        meter.create_observable_gauge(
+            names.METRIC_HOOKS_OFF, [_hooks_off], "{hook}", "Hooks turned off after faults of taskmeter's own"
         )
 
     def spent(self, lines: Iterable[LedgerLine], task_name: str | None) -> None:

@@ -29,7 +29,17 @@ _lock = threading.Lock()
 def use(tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
     """From now on write to these; `None` means OpenTelemetry's global provider."""
     global _current  # noqa: PLW0603 - one swap, so that a reader sees either the old pair or the new one
-    _current = _Providers(tracer_provider, meter_provider)
+    if _current.tracer_provider is not tracer_provider or _current.meter_provider is not meter_provider:
+        _current = _Providers(tracer_provider, meter_provider)  # else OpenTelemetry would keep one meter more each time
+
+
+def in_use() -> tuple[TracerProvider, MeterProvider]:
+    """Where our spans and metrics go."""
+    current = _current
+    return (
+        current.tracer_provider or trace.get_tracer_provider(),
+        current.meter_provider or metrics.get_meter_provider(),
+    )
 
 
 def tracer() -> Tracer:

@@ -1,0 +1,99 @@
+"""`diagnose()`: how taskmeter stands in this process, and what to do where it does not stand well.
+
+What it looks at it does not change: it imports no SDK, opens no connection and writes nothing. Only `examine()`, for
+the command line in a process of its own, imports the SDKs and puts the hooks on first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from taskmeter import _config, _guard
+from taskmeter.capture import HookStatus, hook_status, instrument
+from taskmeter.diagnosis.hooks import after_imports, breaker_findings, hook_findings, import_sdks, not_hooked
+from taskmeter.diagnosis.neighbours import neighbours
+from taskmeter.diagnosis.records import Diagnosis, Exporter, Fault, Finding, Neighbour, Provider, Spool
+from taskmeter.diagnosis.surroundings import (
+    environment_findings,
+    spool_at,
+    spool_findings,
+    version_findings,
+    versions,
+)
+from taskmeter.diagnosis.telemetry import telemetry_findings, tracer_and_meter_provider
+from taskmeter.setup import current_setup
+
+__all__ = [
+    "Diagnosis",
+    "Exporter",
+    "Fault",
+    "Finding",
+    "HookStatus",
+    "Neighbour",
+    "Provider",
+    "Spool",
+    "diagnose",
+    "examine",
+]
+
+
+def diagnose() -> Diagnosis:
+    """Versions, hooks, neighbours, providers, spool and own faults, with what to do about each problem.
+
+    Call it in the running program, after `configure()` or `instrument()`: hooks and faults live in the process.
+    """
+    hooks = hook_status()
+    setup = current_setup()
+    directory = setup.settings.spool if setup is not None else None
+    spool = spool_at(directory, in_use=True) if directory is not None else None
+    return _diagnosis(hooks, [*not_hooked(hooks)], spool, running=True)
+
+
+def examine(spool: Path) -> Diagnosis:
+    """What would happen to a program in this environment, with its spool in the directory `spool`.
+
+    Imports the SDKs and puts the hooks on, here and now: for a process of its own, as `taskmeter doctor` is.
+    """
+    findings = list(import_sdks())
+    instrument()
+    hooks = [after_imports(hook) for hook in hook_status()]
+    return _diagnosis(hooks, findings, spool_at(spool, in_use=False), running=False)
+
+
+def _diagnosis(hooks: list[HookStatus], findings: list[Finding], spool: Spool | None, *, running: bool) -> Diagnosis:
+    found = versions()
+    traces, metrics = tracer_and_meter_provider()
+    turned_off = tuple(_guard.turned_off())
+    faults = tuple(
+        Fault(place, count, _guard.first_faults.get(place, "")) for place, count in sorted(_guard.faults.items())
+    )
+    return Diagnosis(
+        versions=found,
+        hooks=tuple(hooks),
+        turned_off=turned_off,
+        neighbours=neighbours(),
+        providers=(traces, metrics),
+        spool=spool,
+        faults=faults,
+        findings=(
+            *findings,
+            *version_findings(found),
+            *hook_findings(hooks, found),
+            *breaker_findings(turned_off),
+            *telemetry_findings(traces, metrics, running=running),
+            *environment_findings(_config.environment()),
+            *(spool_findings(spool) if spool is not None else ()),
+            *_fault_findings(faults),
+        ),
+    )
+
+
+def _fault_findings(faults: tuple[Fault, ...]) -> Iterator[Finding]:
+    for fault in faults:
+        yield Finding(
+            "action",
+            f"taskmeter failed {fault.count} times in {fault.place} ({fault.first}); the program was not affected, but "
+            "costs may be missing",
+            "report it with the traceback in the log (logger `taskmeter`)",
+        )
