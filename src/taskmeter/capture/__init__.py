@@ -12,7 +12,7 @@ from opentelemetry.trace import TracerProvider
 from taskmeter import pricing
 from taskmeter._config import Settings
 from taskmeter._guard import guarded
-from taskmeter.capture import sessions
+from taskmeter.capture import old_retries, sessions
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.driver import Driver, close_response, iter_bytes, iter_bytes_async
 from taskmeter.capture.hooks import Hook, Hooks
@@ -67,8 +67,8 @@ def _hooks(provider: Provider) -> list[Hook]:
         Hook(base, "SyncAPIClient", "_process_response", driver.process_response),
         Hook(base, "AsyncAPIClient", "_process_response", driver.process_response_async),
         Hook(base, "BaseClient", "_process_response_data", driver.process_response_data),
-        Hook(base, "SyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry),
-        Hook(base, "AsyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry_async),
+        Hook(base, "SyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry, instead="_retry_request"),
+        Hook(base, "AsyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry_async, instead="_retry_request"),
         Hook(streaming, "Stream", "__stream__", driver.stream),
         Hook(streaming, "AsyncStream", "__stream__", driver.stream_async),
         Hook(streaming, "Stream", "close", driver.close),
@@ -80,6 +80,7 @@ _clients = _Clients()
 _installed = Hooks(
     [
         *(hook for provider in _PROVIDERS for hook in _hooks(provider)),
+        *old_retries.hooks(),
         *sessions.hooks(lambda: _clients.all),
         # Of the HTTP client that the SDK at hand is built on; neither is imported by us.
         *(Hook(http, "Response", name, close_response) for http in ("httpx", "httpx2") for name in ("close", "aclose")),

@@ -27,6 +27,8 @@ class Hook:
     wrapper: Wrapper
     optional: bool = False
     """Whether versions without this function work as well without it."""
+    instead: str = ""
+    """The older function of the same class that is hooked for the same thing in versions without this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Hooks:
         owner = getattr(module, hook.owner, None)
         original = getattr(owner, "__dict__", {}).get(hook.attribute)
         if not isinstance(owner, type) or original is None:
-            if not hook.optional:
+            if not hook.optional and not hasattr(owner, hook.instead):
                 # Each hook stands alone: without this symbol the others still work.
                 log.warning("taskmeter: %s.%s.%s does not exist in this version; that hook is off", *key)
             return
