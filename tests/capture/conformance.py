@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import openai
+
 from taskmeter.demo.stub import (
     Error,
     Event,
@@ -69,6 +71,9 @@ RESPONSE_BODY = openai_response(GPT, TEXT)
 MESSAGE_BODY = anthropic_message(CLAUDE, TEXT)
 FILTERED: Any = {**CHAT_BODY, "choices": [{**CHAT_BODY["choices"][0], "finish_reason": "content_filter"}]}
 
+CUT = "APIConnectionError" if hasattr(openai._streaming, "APIConnectionError") else "RemoteProtocolError"
+"""What its HTTP client raises in the middle of a stream OpenAI's SDK wraps in later versions only."""
+
 FAMILIES = {
     "chat": Family(
         provider="openai",
@@ -83,7 +88,7 @@ FAMILIES = {
         whole=(Decimal("0.000028"), (8, 13)),
         partly=(Decimal("0.00001"), (8, 4)),
         unread=(Decimal("0.000002"), (8, 0)),
-        cut="APIConnectionError",
+        cut=CUT,
         broken="APIError",
     ),
     "response": Family(
@@ -99,7 +104,7 @@ FAMILIES = {
         whole=(Decimal("0.00002775"), (7, 13)),
         partly=(Decimal("0.00000975"), (7, 4)),
         unread=(Decimal("0.00000175"), (7, 0)),
-        cut="APIConnectionError",
+        cut=CUT,
         broken="APIError",
     ),
     "message": Family(

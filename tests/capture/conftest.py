@@ -1,12 +1,25 @@
-"""A meter whose hooks come off whatever happens."""
+"""A meter whose hooks come off whatever happens, and skips for what an old SDK lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.capture.harness import Meter
+from tests.capture.sdks import lacking, needs
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    """Skips a test that needs what the SDK at hand does not have yet."""
+    try:
+        return (yield)
+    except Exception as error:
+        missing = lacking(error)
+        if missing is None:
+            raise
+        needs(has=False, what=missing)
 
 
 @pytest.fixture

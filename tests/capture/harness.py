@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import anthropic
-import httpx2
 import openai
+import pytest
 from openai._base_client import AsyncHttpxClientWrapper, SyncHttpxClientWrapper
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -24,7 +24,9 @@ from pydantic import BaseModel
 
 from taskmeter import Task, TaskSpanProcessor, instrument, track_task, uninstrument
 from taskmeter.demo.stub import Script, StubProvider
+from tests.capture.sdks import accepts, http_of, lacking, needs
 
+HTTP: Any = http_of(openai)
 GPT = "gpt-5-mini"
 CLAUDE = "claude-sonnet-5"
 GPT_USD = Decimal("0.000078")
@@ -87,14 +89,14 @@ def attributes(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
-class ToStub(httpx2.BaseTransport):
+class ToStub(HTTP.BaseTransport):
     """Sends every request to the stub, whatever host it names."""
 
     def __init__(self, url: str) -> None:
-        self._url = httpx2.URL(url)
-        self._inner = httpx2.HTTPTransport(verify=False)
+        self._url = HTTP.URL(url)
+        self._inner = HTTP.HTTPTransport(verify=False)
 
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+    def handle_request(self, request: Any) -> Any:
         request.url = request.url.copy_with(scheme="http", host=self._url.host, port=self._url.port)
         return self._inner.handle_request(request)
 
@@ -102,14 +104,14 @@ class ToStub(httpx2.BaseTransport):
         self._inner.close()
 
 
-class AsyncToStub(httpx2.AsyncBaseTransport):
+class AsyncToStub(HTTP.AsyncBaseTransport):
     """See `ToStub`."""
 
     def __init__(self, url: str) -> None:
-        self._url = httpx2.URL(url)
-        self._inner = httpx2.AsyncHTTPTransport(verify=False)
+        self._url = HTTP.URL(url)
+        self._inner = HTTP.AsyncHTTPTransport(verify=False)
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    async def handle_async_request(self, request: Any) -> Any:
         request.url = request.url.copy_with(scheme="http", host=self._url.host, port=self._url.port)
         return await self._inner.handle_async_request(request)
 
@@ -127,10 +129,10 @@ class Kit:
         self._open: list[Any] = []
 
     def openai(self, **options: Any) -> openai.OpenAI:
-        return self._opened(openai.OpenAI(**self._openai(options, httpx2.Client, ToStub)))
+        return self._opened(openai.OpenAI(**self._openai(options, HTTP.Client, ToStub)))
 
     def aopenai(self, **options: Any) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(**self._openai(options, httpx2.AsyncClient, AsyncToStub))
+        return openai.AsyncOpenAI(**self._openai(options, HTTP.AsyncClient, AsyncToStub))
 
     def anthropic(self, **options: Any) -> anthropic.Anthropic:
         http = anthropic.DefaultHttpxClient(verify=False)  # cheaper to make, and there is no TLS here
@@ -144,12 +146,16 @@ class Kit:
         if self._public:
             http = client(transport=transport(self.url))
             return {"api_key": "stub", "http_client": http, "base_url": "https://api.openai.com/v1", **options}
-        http = (SyncHttpxClientWrapper if client is httpx2.Client else AsyncHttpxClientWrapper)(verify=False)
+        http = (SyncHttpxClientWrapper if client is HTTP.Client else AsyncHttpxClientWrapper)(verify=False)
         return {"api_key": "stub", "base_url": f"{self.url}/v1", "http_client": http, **options}
 
     def _anthropic(self, options: dict[str, Any]) -> dict[str, Any]:
-        tracing = {"tracer_provider": self._traced} if self._traced else False
-        return {"api_key": "stub", "base_url": self.url, "open_telemetry": tracing, **options}
+        settings = {"api_key": "stub", "base_url": self.url}
+        if accepts(anthropic.Anthropic, "open_telemetry"):
+            settings["open_telemetry"] = {"tracer_provider": self._traced} if self._traced else False
+        elif self._traced:
+            needs(has=False, what="spans of the SDK's own")
+        return {**settings, **options}
 
     def _opened(self, client: Any) -> Any:
         self._open.append(client)
@@ -181,6 +187,8 @@ def outcome(program: Program, kit: Kit) -> Any:
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
     except BaseException as error:
+        if lacking(error) or isinstance(error, pytest.skip.Exception):
+            raise
         return "raised", type(error), _REQUEST_ID.sub("req_", str(error))
     finally:
         kit.close()

@@ -32,13 +32,19 @@ async def chat_async(kit: Kit) -> Any:
         return await client.chat.completions.create(**CHAT)
 
 
+def parsing(client: Any) -> Any:
+    """Where `parse` and `stream` are: they were born in beta."""
+    stable = client.chat.completions
+    return stable if hasattr(stable, "parse") else client.beta.chat.completions
+
+
 def chat_parse(kit: Kit) -> Any:
-    return kit.openai().chat.completions.parse(**CHAT, response_format=Answer)
+    return parsing(kit.openai()).parse(**CHAT, response_format=Answer)
 
 
 async def chat_parse_async(kit: Kit) -> Any:
     async with kit.aopenai() as client:
-        return await client.chat.completions.parse(**CHAT, response_format=Answer)
+        return await parsing(client).parse(**CHAT, response_format=Answer)
 
 
 def chat_raw(kit: Kit) -> Any:
@@ -118,12 +124,12 @@ def chat_stream_streaming_response(kit: Kit) -> Any:
 
 
 def chat_helper(kit: Kit) -> Any:
-    with kit.openai().chat.completions.stream(**CHAT) as stream:
+    with parsing(kit.openai()).stream(**CHAT) as stream:
         return [type(stream).__qualname__, [event.type for event in stream], stream.get_final_completion()]
 
 
 async def chat_helper_async(kit: Kit) -> Any:
-    async with kit.aopenai() as client, client.chat.completions.stream(**CHAT) as stream:
+    async with kit.aopenai() as client, parsing(client).stream(**CHAT) as stream:
         return [type(stream).__qualname__, [e.type async for e in stream], await stream.get_final_completion()]
 
 
@@ -292,7 +298,7 @@ async def chat_stream_closed_async(kit: Kit) -> Any:
 
 
 def chat_helper_left(kit: Kit) -> Any:
-    with kit.openai().chat.completions.stream(**CHAT) as stream:
+    with parsing(kit.openai()).stream(**CHAT) as stream:
         return next(iter(stream)).type
 
 

@@ -6,8 +6,8 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import anthropic
 import pytest
-from anthropic import beta_async_tool, beta_tool
 
 from taskmeter import track_task
 from taskmeter.capture import agents
@@ -111,7 +111,7 @@ def test_events_read_outside_any_task_belong_to_the_maker(meter: Meter) -> None:
 
 
 def run_tools(kit: Kit) -> Any:
-    @beta_tool
+    @anthropic.beta_tool
     def add(a: int, b: int) -> str:
         """Adds."""
         return str(a + b)
@@ -123,7 +123,7 @@ def run_tools(kit: Kit) -> Any:
 
 
 async def run_tools_async(kit: Kit) -> Any:
-    @beta_async_tool
+    @anthropic.beta_async_tool
     async def add(a: int, b: int) -> str:
         """Adds."""
         return str(a + b)
@@ -134,7 +134,7 @@ async def run_tools_async(kit: Kit) -> Any:
 
 
 def run_tools_streamed(kit: Kit) -> Any:
-    @beta_tool
+    @anthropic.beta_tool
     def add(a: int, b: int) -> str:
         """Adds."""
         return str(a + b)

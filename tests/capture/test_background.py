@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from taskmeter import track_task
@@ -25,6 +26,7 @@ from taskmeter.demo.stub import (
 )
 from tests.capture import background_programs as b
 from tests.capture.harness import GPT, GPT_USD, Kit, Meter, Program, attributes, run_bare, run_metered
+from tests.capture.sdks import accepts, needs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's, for assistants and videos
 DONE = {**openai_response(GPT), "id": b.RESPONSE_ID, "background": True}
@@ -177,6 +179,7 @@ with StubProvider(Script(queued)) as stub, taskmeter.track_task("test"):
 
 def test_those_still_waiting_at_exit_are_finished(tmp_path: Path) -> None:
     """The process ends: so does the call, unpriced, on record."""
+    needs(accepts(openai.resources.responses.Responses.create, "background"), "background responses")
     subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], check=True, timeout=60, capture_output=True)
     spooled = "".join(path.read_text() for path in tmp_path.iterdir() if path.is_file())
     assert spooled.count("its answer was not retrieved in this process") == 1

@@ -9,7 +9,6 @@ import weakref
 from decimal import Decimal
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 
@@ -44,6 +43,7 @@ from tests.capture.harness import (
     run_metered,
     stubbed,
 )
+from tests.capture.sdks import fake_http
 
 TEXT = "The order left the depot in Rotterdam on Tuesday."
 CHAT = openai_chat(GPT, TEXT)
@@ -314,11 +314,7 @@ def test_answer_that_is_no_json_object(content: bytes, kind: str, *, raw: bool) 
     """Whatever comes back, the caller sees what the SDK makes of it, and the call is unpriced."""
 
     def program(kit: Kit) -> Any:
-        def reply(_: httpx2.Request) -> httpx2.Response:
-            return httpx2.Response(200, content=content, headers={"content-type": kind})
-
-        http = httpx2.Client(transport=httpx2.MockTransport(reply))
-        completions = kit.openai(http_client=http).chat.completions
+        completions = kit.openai(http_client=fake_http(openai, lambda _: (content, kind))).chat.completions
         if raw:
             return completions.with_raw_response.create(**p.CHAT).content
         return completions.create(**p.CHAT)

@@ -239,13 +239,13 @@ def test_missing_seam_leaves_the_others(caplog: pytest.LogCaptureFixture, monkey
     """An SDK without one of the functions is still observed, and the log says what is missing."""
     import openai._base_client as base
 
-    original = base.SyncAPIClient.__dict__["_sleep_for_retry"]
-    monkeypatch.delattr(base.SyncAPIClient, "_sleep_for_retry")
+    original = base.BaseClient.__dict__["_process_response_data"]
+    monkeypatch.delattr(base.BaseClient, "_process_response_data")
     meter = Meter()
     meter.instrument()
-    base.SyncAPIClient._sleep_for_retry = original  # type: ignore[method-assign]
+    base.BaseClient._process_response_data = original  # type: ignore[method-assign]
     run = run_metered(p.chat, (CHAT,), meter)
     meter.close()
     assert run.task.calls == 1
-    assert "openai._base_client.SyncAPIClient._sleep_for_retry does not exist in this version" in caplog.text
+    assert "openai._base_client.BaseClient._process_response_data does not exist in this version" in caplog.text
     assert taskmeter.uninstrument() is None  # type: ignore[func-returns-value]

@@ -8,7 +8,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
+import anthropic
+import openai
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from taskmeter import track_task, uninstrument
 from tests.capture import programs as p
 from tests.capture.fuzzing import BODIES, body_of, stream_of
 from tests.capture.harness import Kit, Meter, outcome
+from tests.capture.sdks import fake_http
 
 REQUESTS: dict[str, Any] = {"chat": p.CHAT, "response": p.RESPONSE, "message": p.MESSAGE}
 
@@ -27,17 +29,15 @@ class Wire:
     def __init__(self) -> None:
         self.content, self.kind = b"", ""
         kit = Kit("https://gateway.example")  # nothing is asked for there, so nothing is to be hidden
-        http = httpx2.Client(transport=httpx2.MockTransport(self.reply))
         options: dict[str, Any] = {"max_retries": 0}
-        self.http, self.kit = http, kit
-        self.openai = kit.openai(http_client=http, **options)
-        self.anthropic = kit.anthropic(http_client=http, **options)
-        ahttp = httpx2.AsyncClient(transport=httpx2.MockTransport(self.reply))
-        self.aopenai = kit.aopenai(http_client=ahttp, **options)
-        self.aanthropic = kit.aanthropic(http_client=ahttp, **options)
+        self.kit = kit
+        self.openai = kit.openai(http_client=fake_http(openai, self.reply), **options)
+        self.anthropic = kit.anthropic(http_client=fake_http(anthropic, self.reply), **options)
+        self.aopenai = kit.aopenai(http_client=fake_http(openai, self.reply, asynchronous=True), **options)
+        self.aanthropic = kit.aanthropic(http_client=fake_http(anthropic, self.reply, asynchronous=True), **options)
 
-    def reply(self, _: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, content=self.content, headers={"content-type": self.kind})
+    def reply(self, _: Any) -> tuple[bytes, str]:
+        return self.content, self.kind
 
 
 def start(wire: Wire, family: str, *, asynchronous: bool, raw: bool, stream: bool) -> Any:
@@ -82,7 +82,8 @@ async def consume_async(wire: Wire, family: str, kit: Any, *, raw: bool, stream:
 def wire() -> Iterator[Wire]:
     running = Wire()
     yield running
-    running.http.close()
+    running.openai.close()
+    running.anthropic.close()
     asyncio.run(running.aopenai.close())
 
 

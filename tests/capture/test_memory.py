@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 from weakref import finalize
 
-import httpx2
+import openai
 import pytest
 
 from taskmeter.capture import streams
@@ -17,6 +17,7 @@ from taskmeter.capture.call import Call
 from taskmeter.demo.stub import StubProvider, openai_chat, openai_chat_stream
 from tests.capture import programs as p
 from tests.capture.harness import GPT, Kit, Meter
+from tests.capture.sdks import fake_http
 
 CHAT = openai_chat(GPT)
 
@@ -59,11 +60,11 @@ def test_memory(meter: Meter, calls: int, streams: int) -> None:
         },
     )
 
-    def reply(request: httpx2.Request) -> httpx2.Response:
-        stream = b'"stream":true' in request.content
-        return httpx2.Response(200, content=contents[stream], headers={"content-type": kinds[stream]})
+    def reply(request: Any) -> tuple[bytes, str]:
+        stream = json.loads(request.content).get("stream", False)
+        return contents[stream], kinds[stream]
 
-    client = Kit("http://stub").openai(http_client=httpx2.Client(transport=httpx2.MockTransport(reply)))
+    client = Kit("http://stub").openai(http_client=fake_http(openai, reply))
 
     def many(number: int, **options: Any) -> None:
         for count in range(number):

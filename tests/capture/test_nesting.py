@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import anthropic
-import httpx2
 import openai
 import pytest
 from opentelemetry.trace import get_current_span
@@ -17,7 +16,7 @@ from opentelemetry.trace import get_current_span
 from taskmeter import track_task
 from taskmeter.demo.stub import Billed, Error, Script, StubProvider, anthropic_message, openai_chat
 from tests.capture import programs as p
-from tests.capture.harness import CLAUDE, CLAUDE_USD, GPT, GPT_USD, Kit, Meter, attributes
+from tests.capture.harness import CLAUDE, CLAUDE_USD, GPT, GPT_USD, HTTP, Kit, Meter, attributes
 
 MESSAGE = anthropic_message(CLAUDE)
 SMALL = anthropic_message(CLAUDE, "No.", Billed(input=10, output=2))
@@ -32,16 +31,16 @@ def traced(request: pytest.FixtureRequest, meter: Meter) -> Any:
 def test_request_of_an_authentication_flow_is_not_the_answer(meter: Meter) -> None:
     """An HTTP auth flow may send requests of its own through the same client."""
 
-    class Flow(httpx2.Auth):
+    class Flow(HTTP.Auth):
         requires_response_body = True
 
-        def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-            token = yield httpx2.Request("GET", f"{stub.url}/v1/token")
+        def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+            token = yield HTTP.Request("GET", f"{stub.url}/v1/token")
             request.headers["x-token"] = str(token.status_code)
             yield request
 
     with StubProvider() as stub, track_task("test") as task:
-        client = Kit(stub.url).openai(http_client=httpx2.Client(auth=Flow()))
+        client = Kit(stub.url).openai(http_client=HTTP.Client(auth=Flow()))
         client.chat.completions.create(**p.CHAT)
         client.close()
         assert [request.path for request in stub.requests] == ["/v1/token", "/v1/chat/completions"]
@@ -101,7 +100,7 @@ def test_nested_call_of_a_client_that_is_not_observed() -> None:
         kit = Kit(stub.url)
         hidden = kit.anthropic()
         hook = {"request": [lambda _: hidden.messages.create(**p.MESSAGE)]}
-        client = kit.openai(http_client=httpx2.Client(event_hooks=hook))
+        client = kit.openai(http_client=HTTP.Client(event_hooks=hook))
         meter.instrument(client)
         try:
             client.chat.completions.create(**p.CHAT)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import anthropic
-import httpx2
 import openai
 import pytest
 
 from taskmeter import track_task
 from taskmeter.demo.stub import anthropic_message, openai_chat
 from tests.capture.harness import GPT, MESSAGES, Meter, attributes
+from tests.capture.sdks import fake_http
 
 SONNET = "claude-sonnet-4-5-20250929"
 BEDROCK_MODEL = f"anthropic.{SONNET}-v1:0"
 
 
-def answer(request: httpx2.Request) -> httpx2.Response:
-    chat = "completions" in request.url.path
-    return httpx2.Response(200, json=openai_chat(GPT) if chat else anthropic_message(SONNET))
-
-
-def http() -> httpx2.Client:
-    return httpx2.Client(transport=httpx2.MockTransport(answer))
+def http(sdk: ModuleType) -> Any:
+    body = json.dumps(openai_chat(GPT) if sdk is openai else anthropic_message(SONNET)).encode()
+    return fake_http(sdk, lambda _: (body, "application/json"))
 
 
 def message(client: Any, model: str = SONNET) -> None:
@@ -37,29 +35,31 @@ def chat(client: Any) -> None:
 
 PLATFORMS: dict[str, tuple[Callable[[], Any], Callable[[Any], None], str]] = {
     "bedrock": (
-        lambda: anthropic.AnthropicBedrock(api_key="x", aws_region="us-east-1", http_client=http()),
+        lambda: anthropic.AnthropicBedrock(api_key="x", aws_region="us-east-1", http_client=http(anthropic)),
         lambda client: message(client, BEDROCK_MODEL),
         "aws.bedrock",
     ),
     "vertex": (
-        lambda: anthropic.AnthropicVertex(region="us-east5", project_id="p", access_token="x", http_client=http()),
+        lambda: anthropic.AnthropicVertex(
+            region="us-east5", project_id="p", access_token="x", http_client=http(anthropic)
+        ),
         message,
         "gcp.vertex_ai",
     ),
     "foundry": (
-        lambda: anthropic.AnthropicFoundry(api_key="x", resource="ours", http_client=http()),
+        lambda: anthropic.AnthropicFoundry(api_key="x", resource="ours", http_client=http(anthropic)),
         message,
         "azure.ai.inference",
     ),
     "azure": (
         lambda: openai.AzureOpenAI(
-            api_key="x", azure_endpoint="https://x.openai.azure.com", api_version="2025-01-01", http_client=http()
+            api_key="x", azure_endpoint="https://x.openai.azure.com", api_version="2025-01-01", http_client=http(openai)
         ),
         chat,
         "azure.ai.openai",
     ),
     "groq": (
-        lambda: openai.OpenAI(api_key="x", base_url="https://api.groq.com/openai/v1", http_client=http()),
+        lambda: openai.OpenAI(api_key="x", base_url="https://api.groq.com/openai/v1", http_client=http(openai)),
         chat,
         "groq",
     ),

@@ -13,8 +13,6 @@ from typing import Any
 
 import openai
 import pytest
-from openai.lib.responses_websocket import AsyncResponsesWebSocketSession, ResponsesWebSocketLimits
-from openai.lib.responses_websocket import ResponsesWebSocketSession as LaneSession
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
@@ -142,23 +140,37 @@ async def responses_async(address: str) -> Any:
         return type(connection), [event.type async for event in connection]
 
 
-LIMITS = ResponsesWebSocketLimits(
-    max_lanes=4, max_events_per_lane=100, max_events=100, max_bytes_per_lane=10**6, max_bytes=10**6
-)
+LIMITS = {
+    "max_lanes": 4,
+    "max_events_per_lane": 100,
+    "max_events": 100,
+    "max_bytes_per_lane": 10**6,
+    "max_bytes": 10**6,
+}
 COMMAND: Any = {"type": "response.create", "model": GPT, "input": "Where is order 17?"}
 
 
 def responses_lanes(address: str) -> Any:
-    with client(address) as api, api.responses.connect() as connection, LaneSession(connection, limits=LIMITS) as lanes:
+    from openai.lib import responses_websocket as sockets
+
+    limits = sockets.ResponsesWebSocketLimits(**LIMITS)
+    with (
+        client(address) as api,
+        api.responses.connect() as connection,
+        sockets.ResponsesWebSocketSession(connection, limits=limits) as lanes,
+    ):
         lanes.default.send(COMMAND)
         return lanes.default.get_final_response(timeout=5).output_text
 
 
 async def responses_lanes_async(address: str) -> Any:
+    from openai.lib import responses_websocket as sockets
+
+    limits = sockets.ResponsesWebSocketLimits(**LIMITS)
     async with (
         client(address, openai.AsyncOpenAI) as api,
         api.responses.connect() as connection,
-        AsyncResponsesWebSocketSession(connection, limits=LIMITS) as lanes,
+        sockets.AsyncResponsesWebSocketSession(connection, limits=limits) as lanes,
     ):
         await lanes.default.send(COMMAND)
         return (await lanes.default.get_final_response()).output_text

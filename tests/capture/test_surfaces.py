@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 
@@ -26,6 +25,7 @@ from tests.capture.harness import (
     CLAUDE_USD,
     GPT,
     GPT_USD,
+    HTTP,
     Kit,
     Meter,
     Program,
@@ -142,7 +142,7 @@ def test_azure_stream_is_asked_and_its_filter_results_stay(meter: Meter) -> None
             azure_endpoint="https://house.openai.azure.com",
             api_version="2025-04-01",
             api_key="stub",
-            http_client=httpx2.Client(transport=ToStub(kit.url)),
+            http_client=HTTP.Client(transport=ToStub(kit.url)),
         )
         with client:
             return list(client.chat.completions.create(**p.CHAT, stream=True))

@@ -5,13 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from openai.lib.decisions_tool_runner import AsyncDecisionsToolRunner, DecisionsToolRunner
-from openai.lib.responses_tool_runner import (
-    AsyncRegisteredFunction,
-    AsyncResponsesToolRunner,
-    RegisteredFunction,
-    ResponsesToolRunner,
-)
 
 from taskmeter.demo.stub import ToolCall, openai_decision, openai_response
 from tests.capture.harness import GPT, GPT_USD, Kit, Meter, Program, run_bare, run_metered
@@ -39,21 +32,27 @@ def chooses(choice: str) -> Any:
 
 
 def responses(kit: Kit) -> Any:
-    runner = ResponsesToolRunner(functions=[RegisteredFunction(TOOL, lambda _: "shipped")])
+    from openai.lib import responses_tool_runner as runners
+
+    runner = runners.ResponsesToolRunner(functions=[runners.RegisteredFunction(TOOL, lambda _: "shipped")])
     return runner.run(kit.openai(), RESPONSE, max_steps=3)
 
 
 def responses_streamed(kit: Kit) -> Any:
-    runner = ResponsesToolRunner(functions=[RegisteredFunction(TOOL, lambda _: "shipped")])
+    from openai.lib import responses_tool_runner as runners
+
+    runner = runners.ResponsesToolRunner(functions=[runners.RegisteredFunction(TOOL, lambda _: "shipped")])
     return runner.run(kit.openai(), RESPONSE, max_steps=3, stream=True)
 
 
 async def responses_async(kit: Kit) -> Any:
+    from openai.lib import responses_tool_runner as runners
+
     async def lookup(_: dict[str, object]) -> str:
         return "shipped"
 
     async with kit.aopenai() as client:
-        runner = AsyncResponsesToolRunner(functions=[AsyncRegisteredFunction(TOOL, lookup)])
+        runner = runners.AsyncResponsesToolRunner(functions=[runners.AsyncRegisteredFunction(TOOL, lookup)])
         return await runner.run(client, RESPONSE, max_steps=3)
 
 
@@ -61,7 +60,9 @@ PARAMS: Any = {"model": GPT, "input": "Find order 17."}
 
 
 def decisions(kit: Kit) -> Any:
-    runner = DecisionsToolRunner(
+    from openai.lib import decisions_tool_runner as runners
+
+    runner = runners.DecisionsToolRunner(
         observe=lambda: "an inbox",
         candidates=lambda _: [
             {"id": "look", "description": "Look it up.", "execute": lambda: "shipped"},
@@ -72,6 +73,8 @@ def decisions(kit: Kit) -> Any:
 
 
 async def decisions_async(kit: Kit) -> Any:
+    from openai.lib import decisions_tool_runner as runners
+
     async def observe() -> str:
         return "an inbox"
 
@@ -85,7 +88,7 @@ async def decisions_async(kit: Kit) -> Any:
         ]
 
     async with kit.aopenai() as client:
-        runner = AsyncDecisionsToolRunner(observe=observe, candidates=candidates)
+        runner = runners.AsyncDecisionsToolRunner(observe=observe, candidates=candidates)
         return (await runner.run(client, PARAMS))["status"]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
+import anthropic
+import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from taskmeter.demo.stub import (
 )
 from tests.capture import programs as p
 from tests.capture.harness import CLAUDE, GPT, Kit, Meter, attributes
+from tests.capture.sdks import fake_http
 
 COUNT = st.integers(0, 10**6)
 ANY: st.SearchStrategy[Any] = st.one_of(
@@ -85,16 +88,15 @@ class Wire:
     def __init__(self) -> None:
         self.content = b""
         self.kind = "application/json"
-        http = httpx2.Client(transport=httpx2.MockTransport(self.reply))
-        self.openai = Kit("http://stub").openai(http_client=http)
-        self.anthropic = Kit("http://stub").anthropic(http_client=http)
+        self.openai = Kit("http://stub").openai(http_client=fake_http(openai, self.reply))
+        self.anthropic = Kit("http://stub").anthropic(http_client=fake_http(anthropic, self.reply))
 
-    def reply(self, _: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, content=self.content, headers={"content-type": self.kind})
+    def reply(self, _: Any) -> tuple[bytes, str]:
+        return self.content, self.kind
 
     def says(self, body: Any) -> None:
         self.kind = "application/json"
-        self.content = httpx2.Response(200, json=body).content
+        self.content = json.dumps(body).encode()
 
     def streams(self, events: Any) -> None:
         self.kind = "text/event-stream"

@@ -12,7 +12,7 @@ from opentelemetry.trace import TracerProvider
 from taskmeter import pricing
 from taskmeter._config import Settings
 from taskmeter._guard import guarded
-from taskmeter.capture import sessions
+from taskmeter.capture import old_retries, sessions
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.driver import (
     HTTP_BODIES,
@@ -76,8 +76,17 @@ def _hooks(provider: Provider) -> list[Hook]:
             base, "AsyncAPIClient", "_process_response", driver.process_response_async, driver.responses, finishes=True
         ),
         Hook(base, "BaseClient", "_process_response_data", driver.process_response_data, driver.late_bodies),
-        Hook(base, "SyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry, driver.attempts),
-        Hook(base, "AsyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry_async, driver.attempts),
+        Hook(
+            base, "SyncAPIClient", "_sleep_for_retry", driver.sleep_for_retry, driver.attempts, instead="_retry_request"
+        ),
+        Hook(
+            base,
+            "AsyncAPIClient",
+            "_sleep_for_retry",
+            driver.sleep_for_retry_async,
+            driver.attempts,
+            instead="_retry_request",
+        ),
         Hook(streaming, "Stream", "__stream__", driver.stream, driver.streams, finishes=True),
         Hook(streaming, "AsyncStream", "__stream__", driver.stream_async, driver.streams, finishes=True),
         Hook(streaming, "Stream", "close", driver.close, driver.closes),
@@ -89,6 +98,7 @@ _clients = _Clients()
 _installed = Hooks(
     [
         *(hook for provider in _PROVIDERS for hook in _hooks(provider)),
+        *old_retries.hooks(),
         *sessions.hooks(lambda: _clients.all),
         # Of the HTTP client that the SDK at hand is built on; neither is imported by us.
         *(

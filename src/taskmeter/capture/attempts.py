@@ -46,10 +46,11 @@ class Attempts:
         """The running attempt failed, with `response` or `error`, and will be repeated."""
         self._failed = self._attempt(response, error)
 
-    def waited(self, context: Context, *, repeated: bool) -> None:
-        """The wait is over: the next attempt starts now, or was called off. `context` has the span of the call."""
+    def waited(self, context: Context, *, repeated: bool) -> bool:
+        """The wait is over: the next attempt starts now, or was called off. `context` has the span of the call.
+        Returns whether there was a wait."""
         if self._failed is None:
-            return
+            return False
         now = time.time_ns()
         wait_seconds = max(now - self._failed.end_ns, 0) / 1e9
         self._emit(replace(self._failed, wait_seconds=wait_seconds), context)
@@ -58,6 +59,7 @@ class Attempts:
         self.retries += repeated
         self.lost_ns += max(now - self._start_ns, 0)
         self._start_ns = now
+        return True
 
     def gave_up(self, error: BaseException, context: Context, *, answered: bool) -> None:
         """The call failed with `error`. Pictures its last attempt if there were others before. Again: no effect."""

@@ -143,9 +143,8 @@ class Call:
 
     def attempt_waited(self, *, repeated: bool) -> None:
         """That wait is over, or was cut short: then the attempt is not `repeated`."""
-        if self._tentative_path is not None:
+        if self._tentative_path is not None or not self._attempts.waited(self.context, repeated=repeated):
             return
-        self._attempts.waited(self.context, repeated=repeated)
         if self._native and self._span.is_recording():
             self._span.set_attributes(self._attempt_attributes())  # now: the SDK ends its span before the call ends
         if repeated:

@@ -37,6 +37,8 @@ class Hook:
     """Whether versions without this function work as well without it."""
     finishes: bool = False
     """Whether a call under way needs it to its end: what passes by is then up to the wrapper when `breaker` is off."""
+    instead: str = ""
+    """The older function of the same class that is hooked for the same thing in versions without this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,9 @@ class Hooks:
         """What became of each hook, in the order they were given."""
         with self._lock:
             return [
-                HookStatus(hook.breaker.hook, hook.module, hook.owner, hook.attribute, self._state(hook), hook.optional)
+                HookStatus(
+                    hook.breaker.hook, hook.module, hook.owner, hook.attribute, self._state(hook), _dispensable(hook)
+                )
                 for hook in self._hooks
             ]
 
@@ -200,7 +204,7 @@ class Hooks:
         owner = getattr(module, hook.owner, None)
         original = getattr(owner, "__dict__", {}).get(hook.attribute)
         if not isinstance(owner, type) or original is None:
-            if not hook.optional:
+            if not _dispensable(hook):
                 # Each hook stands alone: without this symbol the others still work.
                 log.warning("taskmeter: %s.%s.%s does not exist in this version; that hook is off", *key)
             return
@@ -217,6 +221,12 @@ class Hooks:
         if hook.finishes:
             return lambda: self._active
         return lambda: self._active and not breaker.off
+
+
+def _dispensable(hook: Hook) -> bool:
+    """Whether it does not matter here that the hook's function is missing."""
+    owner = getattr(sys.modules.get(hook.module), hook.owner, None)
+    return hook.optional or hasattr(owner, hook.instead)
 
 
 def _wait_for_import(module_name: str) -> None:
