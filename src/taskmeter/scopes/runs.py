@@ -217,10 +217,12 @@ class TaskRun(Run):
         outcome = self.scope.outcome = self.scope.outcome or outcome_of(error)
         if outcome.status in ("failed", "abandoned"):
             ledger.condemn()
-        lines = ledger.drain()
+        attributes = _outcome_attributes(outcome)
         with guarded("scopes.task_span"):
-            attributes = {**rollup_attributes(ledger, is_task=True), **_outcome_attributes(outcome)}
-            spans.end(self.span, attributes, error_type=error_type_of(error))
+            # Before the ledger is drained: what is marked as late must not be in here as well.
+            attributes |= rollup_attributes(ledger, is_task=True)
+        lines = ledger.drain()
+        spans.end(self.span, attributes, error_type=error_type_of(error))
         with guarded("scopes.task_metrics"):
             instruments = providers.instruments()
             instruments.spent(lines, self.task.name)
