@@ -160,33 +160,28 @@ def _plus(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def settled_steps(rows: Mapping[Ref, Row], parents: Mapping[Ref, Ref]) -> dict[Ref, Step]:
-    """The steps that cost more than their spans say, with what came after them or from other processes added."""
+    """The steps that something was spent in by other processes, with that added."""
     from taskmeter.reports.relations import Leaf, Step, Task
 
-    inside: dict[Ref, Decimal] = defaultdict(Decimal)
-    apart: dict[Ref, Decimal] = defaultdict(Decimal)
+    elsewhere: dict[Ref, Decimal] = defaultdict(Decimal)
     for leaf in rows.values():
         if not isinstance(leaf, Leaf) or not leaf.cost:
             continue
-        remote, missing = leaf.remote, leaf.remote or leaf.late
+        remote = leaf.remote
         above = parents.get(leaf.ref)
         while above is not None:
-            match rows[above]:
-                case Step():
-                    found = apart if missing else inside
-                    found[above] = add(found[above], leaf.cost)
-                case Task(in_remote=True):
-                    remote = missing = True
-                case Task():
-                    missing = remote  # what came late for it may have come in time for the step around it
+            row = rows[above]
+            if isinstance(row, Step) and remote and not row.remote:
+                elsewhere[above] = add(elsewhere[above], leaf.cost)
+            elif isinstance(row, Task):
+                remote = remote or row.in_remote
             above = parents.get(above)
-    settled: dict[Ref, Step] = {}
-    for ref in inside.keys() | apart.keys():
-        step = rows[ref]
-        if isinstance(step, Step) and (apart[ref] or inside[ref] > (step.cost or ZERO)):
-            cost = add(max(step.cost or ZERO, inside[ref]), apart[ref])
-            settled[ref] = replace(step, cost=cost, wasted=cost if step.discarded else step.wasted or ZERO)
-    return settled
+    return {ref: _with(step, amount) for ref, amount in elsewhere.items() if isinstance(step := rows[ref], Step)}
+
+
+def _with(step: Step, amount: Decimal) -> Step:
+    cost = add(step.cost or ZERO, amount)
+    return replace(step, cost=cost, wasted=cost if step.discarded else step.wasted or ZERO)
 
 
 def _innermost_first(tasks: Mapping[str, Task]) -> Iterator[Task]:

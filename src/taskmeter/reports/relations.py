@@ -95,6 +95,8 @@ class Step(_Rollup):
 
     discarded: bool
     reason: str | None
+    remote: bool
+    """Whether its task is another process's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +305,7 @@ class _Builder:
                     name=fields.text(span, names.STEP_NAME) or span.name,
                     discarded=span.attributes.get(names.STEP_DISCARDED) is True,
                     reason=fields.text(span, names.STEP_DISCARD_REASON),
+                    remote=span.attributes.get(names.TASK_REMOTE) is True,
                 )
             case "call" | "tool" | "charge" as kind:
                 return self._leaf(span, kind, common)
