@@ -277,7 +277,7 @@ class Call:
         return price_reading(reading, provider=self._provider_name, model=self._model, at_ns=self._start_ns)
 
     def _result_attributes(self) -> Attributes:
-        attributes: Attributes = {}
+        attributes = late_attributes(self._scope)
         if self._priced is not None:
             attributes |= cost_attributes(self._priced)
             if self._wasted:
@@ -407,7 +407,7 @@ class Call:
             self._emit_leaf(self._priced, wasted=self._wasted)
 
     def _end_attributes(self) -> Attributes:
-        attributes = self._result_attributes() | self._attempt_attributes() | late_attributes(self._scope)
+        attributes = self._result_attributes() | self._attempt_attributes()
         if self._attempts.exposed and self._reading is None:
             attributes[names.POSSIBLY_BILLED] = True
         if self._first_chunk_seconds is not None:

@@ -126,9 +126,10 @@ class Driver:
                 concerning = concerning or agents.errand(self._provider, client, options)
                 if concerning is not None:
                     return concerning
-        # Inside a request that is a call, as when credentials are refreshed: its answer is not that call's. And no
-        # provider is told of the task.
-        return without_call() if current_call() is not None or names_task() else None
+            if names_task():
+                return without_call()  # no provider is told of the task
+        # Inside a request that is a call, as when credentials are refreshed: its answer is not that call's.
+        return None if current_call() is None else without_call()
 
     # --- its result
 
