@@ -5,7 +5,7 @@ from taskmeter.capture import instrument, uninstrument
 from taskmeter.diagnosis import diagnose
 from taskmeter.errors import TaskmeterError
 from taskmeter.records import Cost, Usage
-from taskmeter.scopes import Task, charge, current_task, track_step, track_task, track_tool
+from taskmeter.scopes import Task, carry, charge, current_task, track_step, track_task, track_tool
 from taskmeter.setup import configure
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
@@ -16,6 +16,7 @@ __all__ = [
     "TaskmeterError",
     "Usage",
     "__version__",
+    "carry",
     "charge",
     "configure",
     "current_task",

@@ -20,6 +20,8 @@ class Settings:
     """Ask OpenAI and Azure for the usage of a chat stream, and hide the extra chunk that brings it."""
     tokenizer: str | None = None
     """tiktoken encoding for estimates of requests; `None` for UTF-8 bytes / 4."""
+    trust_remote_tasks: bool = False
+    """Believe what inbound baggage says about the task of the caller."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ TASK_ID: Final = "taskmeter.task.id"  # string
 TASK_NAME: Final = "taskmeter.task.name"  # string, the workflow type
 TASK_KEY: Final = "taskmeter.task.key"  # string, the business key, where set
 CUSTOMER: Final = "taskmeter.customer"  # string, where set
+TASK_REMOTE: Final = "taskmeter.task.remote"  # bool, where true: the task (of a task: its parent) is another process's
 
 # --- task spans: `invoke_workflow {task name}`, INTERNAL
 OPERATION: Final = "gen_ai.operation.name"  # string
@@ -80,6 +81,7 @@ COST_STATUS: Final = "taskmeter.cost.status"  # exact | estimated | partial | un
 COST_REASON: Final = "taskmeter.cost.status.reason"  # string, where the status is not exact
 PRICE_ORIGIN: Final = "taskmeter.price.origin"  # string: which price data
 CALL_WASTED: Final = "taskmeter.cost.is_wasted"  # bool, on leaves whose result was thrown away at once
+COST_LATE: Final = "taskmeter.cost.is_late"  # bool, on leaves that were booked after their task had ended
 BATCH_ITEMS: Final = "taskmeter.batch.items"  # int, on a call that stands for the results of a batch
 BATCH_UNPRICED_ITEMS: Final = "taskmeter.batch.unpriced_items"  # int, of those, where there are any
 SERVER_ADDRESS: Final = "server.address"
@@ -108,6 +110,7 @@ METRIC_FIRST_CHUNK: Final = "gen_ai.client.operation.time_to_first_chunk"  # his
 METRIC_TOOL_DURATION: Final = "gen_ai.execute_tool.duration"  # histogram, s
 METRIC_TASK_DURATION: Final = "gen_ai.invoke_workflow.duration"  # histogram, s
 METRIC_COST: Final = "taskmeter.cost"  # counter, {USD}
+METRIC_LATE_COST: Final = "taskmeter.late_cost"  # counter, {USD}: part of `taskmeter.cost`
 METRIC_TASK_COST: Final = "taskmeter.task.cost"  # histogram, {USD}
 METRIC_TASKS: Final = "taskmeter.tasks"  # counter, {task}
 METRIC_RETRIES: Final = "taskmeter.retries"  # counter, {retry}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 from weakref import WeakSet
 
+import wrapt
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
@@ -23,6 +25,7 @@ from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import ConfigurationError, MissingDependencyError
 from taskmeter.spool.write import SpoolExporter
+from taskmeter.telemetry.baggage import checked_trust
 from taskmeter.telemetry.delivery import Ender, MetricReceipts, SpanQueue, within
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
@@ -57,6 +60,7 @@ class Setup:
         self._queues = [queue for queue in (spool, otlp) if queue is not None]
         self._receipts = receipts
         self._missing = 0
+        self._exited_process: int | None = None
         ends: list[Callable[[], object]] = []
         if own:
             ends.append(tracer_provider.shutdown)
@@ -64,6 +68,7 @@ class Setup:
             ends.append(meter_provider.shutdown)
         self._enders = [Ender(end) for end in ends]
         atexit.register(self._exit)
+        wrapt.register_post_import_hook(self._end_with_children, "multiprocessing.util")
 
     def hook(self) -> None:
         """Puts the hooks on; again, no effect."""
@@ -72,6 +77,7 @@ class Setup:
             tracer_provider=self._tracer_provider,
             stream_usage=settings.stream_usage,
             tokenizer=settings.tokenizer,
+            trust_remote_tasks=settings.trust_remote_tasks,
         )
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
@@ -104,11 +110,25 @@ class Setup:
             self._end()
 
     def _exit(self) -> None:
+        if self._exited_process == os.getpid():
+            return
+        self._exited_process = os.getpid()
         finish()
         if self._spool is not None:
             # The spool first: it is quick, and complete even if the program is killed while an endpoint is waited for.
             self._spool.force_flush()
         self._end()
+
+    def _end_with_children(self, util: Any) -> None:
+        """Processes of `multiprocessing`, those of pools included, end without `atexit` unless they are spawned."""
+        from multiprocessing.process import parent_process
+
+        def register(setup: Setup) -> None:
+            util.Finalize(setup, self._exit, exitpriority=0)
+
+        util.register_after_fork(self, register)
+        if parent_process() is not None:
+            register(self)
 
     def _flushes(self, millis: int) -> list[Callable[[], object]]:
         flushes: list[Callable[[], object]] = [lambda: self._tracer_provider.force_flush(millis)]
@@ -140,13 +160,14 @@ def configure(
     spool: Spool = None,
     stream_usage: bool = True,
     tokenizer: str | None = None,
+    trust_remote_tasks: bool = False,
 ) -> Setup:
     """Sets everything up; call it once, at the start of the program.
 
     Finished spans go to the local spool: the directory `spool`, by default `TASKMETER_SPOOL`, else `.taskmeter`;
     `False` for none. Where the standard `OTEL_EXPORTER_OTLP_*` variables name an endpoint, spans and metrics go there
     too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. For
-    `stream_usage` and `tokenizer` see `instrument`.
+    `stream_usage`, `tokenizer` and `trust_remote_tasks` see `instrument`.
 
     An application that has set a `TracerProvider` of its own keeps it, with its resource: the task processor and the
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
@@ -158,7 +179,13 @@ def configure(
     if service_name is not None and not _is_text(service_name):
         msg = f"service_name={service_name!r} names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME"
         raise ConfigurationError(msg)
-    settings = Settings(service_name, _spool_directory(spool), stream_usage=stream_usage, tokenizer=tokenizer)
+    settings = Settings(
+        service_name,
+        _spool_directory(spool),
+        stream_usage=stream_usage,
+        tokenizer=tokenizer,
+        trust_remote_tasks=checked_trust(trust_remote_tasks),
+    )
     use_tokenizer(tokenizer)  # first what can be refused
     with _lock:
         if _setup is None:

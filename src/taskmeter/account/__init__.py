@@ -3,6 +3,6 @@
 from taskmeter.account.charges import stated_charge
 from taskmeter.account.ledger import Entry, Ledger, LedgerLine
 from taskmeter.account.outcome import outcome_of
-from taskmeter.account.scope import Scope, TaskIdentity
+from taskmeter.account.scope import Scope, TaskIdentity, elsewhere
 
-__all__ = ["Entry", "Ledger", "LedgerLine", "Scope", "TaskIdentity", "outcome_of", "stated_charge"]
+__all__ = ["Entry", "Ledger", "LedgerLine", "Scope", "TaskIdentity", "elsewhere", "outcome_of", "stated_charge"]

@@ -140,6 +140,11 @@ class Ledger:
             return Usage(dict(self._sums.tokens), dict(self._sums.fees))
 
     @property
+    def is_drained(self) -> bool:
+        """Whether its task has ended, so that an entry now comes late."""
+        return self._task._drained
+
+    @property
     def calls(self) -> int:
         """Calls, nested tasks included; failed ones too."""
         return self._sums.calls

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from taskmeter.account.ledger import Ledger
 from taskmeter.records import Outcome
@@ -19,6 +20,8 @@ class TaskIdentity:
     customer: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     parent_id: str | None = None
+    remote: bool = False
+    """Whether it was opened in another process: that one sums it up, here it is a name to book under."""
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -33,3 +36,18 @@ class Scope:
     outcome: Outcome | None = None
     """What was said of a task so far, and what it came to when it ended."""
     closed: bool = False
+    process: int = field(default_factory=os.getpid)
+    """Where its ledger is; a forked process has but a copy."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its task has ended here, so that what is booked now is not in its roll-up."""
+        return self.task is not None and not self.task.remote and self.ledger.is_drained
+
+
+def elsewhere(task: TaskIdentity) -> Scope:
+    """A scope for what is done here for `task`, which is open in another process. Its ledger gives back each entry at
+    once, as nobody will sum it up."""
+    ledger = Ledger()
+    ledger.drain()
+    return Scope(task if task.remote else replace(task, remote=True), ledger)

@@ -29,6 +29,7 @@ from taskmeter.capture.provider import Client, Provider
 from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import UsageError
 from taskmeter.telemetry import providers
+from taskmeter.telemetry.baggage import checked_trust, trust_callers
 
 __all__ = ["HookStatus", "finish", "hook_status", "instrument", "is_hook", "uninstrument"]
 
@@ -124,16 +125,18 @@ def instrument(
     meter_provider: MeterProvider | None = None,
     stream_usage: bool = True,
     tokenizer: str | None = None,
+    trust_remote_tasks: bool = False,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
 
     Spans and metrics go to the given providers, by default to OpenTelemetry's global ones; nothing is exported or
     replaced. `stream_usage` asks OpenAI and Azure to state the usage of a chat stream, and hides the extra chunk that
     brings it. `tokenizer` names a tiktoken encoding (`o200k_base`) for the estimates of requests whose usage is not
-    stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. Works before or after the SDKs are
-    imported; calling it again changes the settings only.
-    Raises `UsageError` for a `client` that is not one of theirs, `ConfigurationError` or `MissingDependencyError` for a
-    tokenizer that cannot be had.
+    stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. `trust_remote_tasks` believes the baggage of
+    inbound requests when it names the task of the caller: say so only where every caller is yours. Works before or
+    after the SDKs are imported; calling it again changes the settings only.
+    Raises `UsageError` for a `client` that is not one of theirs, `ConfigurationError` for a setting that makes no
+    sense, `MissingDependencyError` for a tokenizer that cannot be had.
     """
     if client is not None and not _is_client(client):
         msg = f"instrument({type(client).__name__!r} object): pass an OpenAI or Anthropic client, or nothing for all"
@@ -147,6 +150,7 @@ def instrument(
                 f"{argument}={provider!r} has no {method}(); pass an OpenTelemetry provider, or None for the global one"
             )
             raise UsageError(msg)
+    trusted = checked_trust(trust_remote_tasks)
     use_tokenizer(tokenizer)
     with _lock:
         with guarded("capture.providers"):
@@ -155,6 +159,7 @@ def instrument(
         with guarded("capture.prices"):
             pricing.load()  # now, so that the first call does not wait for it
         with guarded("capture.instrument"):
+            trust_callers(trust=trusted)
             _clients.stream_usage = stream_usage
             if client is None:
                 _clients.all = True

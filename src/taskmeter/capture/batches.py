@@ -31,7 +31,7 @@ from taskmeter.capture.reading import Reading
 from taskmeter.capture.tally import Tally
 from taskmeter.records import NO_USAGE, Priced
 from taskmeter.telemetry import collected, providers, spans
-from taskmeter.telemetry.attributes import Attributes, identity_attributes
+from taskmeter.telemetry.attributes import Attributes, identity_attributes, late_attributes
 from taskmeter.telemetry.booking import book
 
 OPERATION: Final = "batch"
@@ -222,6 +222,7 @@ class BatchRead:
             **self._tally.attributes(),
             **{name: value for name, value in self._server.items() if value is not None},
             **identity_attributes(task),
+            **late_attributes(self._origin.scope),
         }
         name = f"{OPERATION} {self._tally.model}".rstrip()
         span = spans.start(name, attributes, kind=SpanKind.CLIENT, context=self._context, start_ns=self._start_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -26,7 +27,14 @@ from taskmeter.capture.provider import Client, Options, Provider, request_body, 
 from taskmeter.capture.reading import Reading
 from taskmeter.records import NO_USAGE, Priced, Usage
 from taskmeter.telemetry import collected, providers, spans
-from taskmeter.telemetry.attributes import Attributes, cost_attributes, identity_attributes, usage_attributes
+from taskmeter.telemetry.attributes import (
+    Attributes,
+    cost_attributes,
+    identity_attributes,
+    late_attributes,
+    usage_attributes,
+)
+from taskmeter.telemetry.baggage import without_task
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope, with_stamp
 
@@ -50,7 +58,7 @@ def current_call() -> Call | None:
 
 def without_call(streamed: Call | None = None) -> Context:
     """The current context, for a request that is no call; `streamed` is the one whose answer it brings as a stream."""
-    return otel.set_value(_STREAMED, streamed, otel.set_value(_CALL, None))
+    return without_task(otel.set_value(_STREAMED, streamed, otel.set_value(_CALL, None)))
 
 
 def streamed_call() -> Call | None:
@@ -81,6 +89,7 @@ class Call:
         self._request: Mapping[str, object] = request_body(options)
         self._scope = current_scope()
         self._identity = identity_attributes(self._scope.task if self._scope is not None else None)
+        self._process = os.getpid()
         self._start_ns = time.time_ns()
         self._start = time.perf_counter()
         self._first_chunk_seconds: float | None = None
@@ -110,7 +119,7 @@ class Call:
         self._native = provider.opens_span(client, options)
         """Whether the span is the SDK's own: never a second one for the same call."""
         self._span: Span = trace.INVALID_SPAN
-        self.context = otel.set_value(_CALL, self)
+        self.context = without_task(otel.set_value(_CALL, self))
         """What the request runs in."""
         if self._native:
             self.context = with_stamp(names.ANTHROPIC_SCOPE_PREFIX, self.context)
@@ -269,7 +278,7 @@ class Call:
         return price_reading(reading, provider=self._provider_name, model=self._model, at_ns=self._start_ns)
 
     def _result_attributes(self) -> Attributes:
-        attributes: Attributes = {}
+        attributes = late_attributes(self._scope)
         if self._priced is not None:
             attributes |= cost_attributes(self._priced)
             if self._wasted:
@@ -292,8 +301,8 @@ class Call:
 
     def end(self, how: Ending, error: BaseException | None = None) -> None:
         """Ends the call: ends its span, books and counts it. Whoever comes second does nothing. Never raises."""
-        if self._waits() or not self._ended.acquire(blocking=False):
-            return
+        if self._process != os.getpid() or self._waits() or not self._ended.acquire(blocking=False):
+            return  # a forked process has but a copy of what its parent counts
         error_type = None if error is None else type(error).__name__
         with guarded("capture.end"):
             if self._finalizer is not None:
@@ -322,6 +331,8 @@ class Call:
 
     def interrupt(self) -> None:
         """Ends the call because the program ends, and with it the SDK's own span, which nobody else will."""
+        if self._process != os.getpid():
+            return
         if self._waiting_for is not None:
             self.abandon()
         elif self.pending:

@@ -20,6 +20,7 @@ from taskmeter.capture.batches import BatchRead
 from taskmeter.capture.call import Call, current_call, streamed_call, without_call
 from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
 from taskmeter.capture.streams import Begun, Events, Held, held_by, hold, observed, observed_async
+from taskmeter.telemetry.baggage import names_task
 from taskmeter.telemetry.context import inside
 
 Wrapped = Callable[..., Any]
@@ -137,6 +138,8 @@ class Driver:
                 concerning = concerning or agents.errand(self._provider, client, options)
                 if concerning is not None:
                     return concerning
+            if names_task():
+                return without_call()  # no provider is told of the task
         # Inside a request that is a call, as when credentials are refreshed: its answer is not that call's.
         return None if current_call() is None else without_call()
 

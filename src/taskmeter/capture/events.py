@@ -14,7 +14,13 @@ from taskmeter.capture.priced import price_reading
 from taskmeter.capture.reading import Reading
 from taskmeter.records import NO_USAGE
 from taskmeter.telemetry import providers, spans
-from taskmeter.telemetry.attributes import Attributes, cost_attributes, identity_attributes, usage_attributes
+from taskmeter.telemetry.attributes import (
+    Attributes,
+    cost_attributes,
+    identity_attributes,
+    late_attributes,
+    usage_attributes,
+)
 from taskmeter.telemetry.booking import book
 
 
@@ -61,6 +67,7 @@ class EventCall:
             **cost_attributes(priced),
             **(usage_attributes(reading.usage) if reading.usage is not None else {}),
             **identity_attributes(self._origin.scope.task if self._origin.scope is not None else None),
+            **late_attributes(self._origin.scope),
         }
         if self._server.port is not None:
             attributes[names.SERVER_PORT] = self._server.port

@@ -14,21 +14,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from taskmeter.records import ZERO, add, subtract
 
 if TYPE_CHECKING:
-    from taskmeter.reports.relations import Leaf, Ref, Row, Task
+    from taskmeter.reports.relations import Leaf, Ref, Row, Step, Task
 
 _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
-class _Found:
-    """What the leaves of a task add up to; its nested tasks are added as they are settled."""
+class _Sum:
+    """What some leaves and nested tasks add up to."""
 
-    cost: Decimal = ZERO
+    own: Decimal = ZERO
+    nested: Decimal = ZERO
     wasted: Decimal = ZERO
     estimated: Decimal = ZERO
-    nested: Decimal = ZERO
-    late: Decimal = ZERO
-    priced: bool = False
     calls: int = 0
     retries: int = 0
     unpriced_calls: int = 0
@@ -37,8 +35,7 @@ class _Found:
 
     def take_leaf(self, leaf: Leaf, *, wasted: bool) -> None:
         if leaf.cost is not None:
-            self.priced = True
-            self.cost = add(self.cost, leaf.cost)
+            self.own = add(self.own, leaf.cost)
             self.wasted = add(self.wasted, leaf.cost if wasted else ZERO)
             self.estimated = add(self.estimated, leaf.cost if leaf.status == "estimated" else ZERO)
         self.calls += leaf.kind == "call"
@@ -50,11 +47,9 @@ class _Found:
 
     def take_task(self, task: Task, *, wasted: bool) -> None:
         if task.cost is not None:
-            self.priced = True
             self.nested = add(self.nested, task.cost)
             self.wasted = add(self.wasted, task.cost if wasted else task.wasted or ZERO)
             self.estimated = add(self.estimated, task.estimated or ZERO)
-        self.late = add(self.late, task.late)
         self.calls += task.calls
         self.retries += task.retries
         self.unpriced_calls += task.unpriced_calls
@@ -62,11 +57,38 @@ class _Found:
         self.tokens = _plus(self.tokens, task.tokens)
 
 
+class _Found:
+    """What is recorded of a task besides its own span; its nested tasks are added as they are settled."""
+
+    def __init__(self) -> None:
+        self.inside = _Sum()
+        """What the task's span has as well, unless that came late for it."""
+        self.apart = _Sum()
+        """What it cannot have: marked as late, or done in another process."""
+        self.own_remote = ZERO
+        self.nested_remote = ZERO
+        """The part of nested tasks that was spent in other processes than this task's."""
+        self.late = ZERO
+        self.priced = False
+
+    def take_leaf(self, leaf: Leaf, *, wasted: bool) -> None:
+        self.priced = self.priced or leaf.cost is not None
+        (self.apart if leaf.late or leaf.remote else self.inside).take_leaf(leaf, wasted=wasted)
+        if leaf.remote:
+            self.own_remote = add(self.own_remote, leaf.cost or ZERO)
+
+    def take_task(self, task: Task, *, wasted: bool) -> None:
+        self.priced = self.priced or task.cost is not None
+        (self.apart if task.in_remote else self.inside).take_task(task, wasted=wasted)
+        self.nested_remote = add(self.nested_remote, (task.cost or ZERO) if task.in_remote else task.remote)
+        self.late = add(self.late, task.late)
+
+
 def settle(
     tasks: Mapping[str, Task], leaves: Iterable[Leaf], in_waste: Callable[[Ref], bool], unreadable: set[str]
 ) -> dict[str, Task]:
     """`tasks` with what came late added, to each and to those around it. `in_waste` says whether a row is inside a
-    discarded step of its task; the own cost of `unreadable` tasks is not known, so nothing of theirs counts as late."""
+    discarded step of its task; of `unreadable` tasks the own cost is not known, so only what is marked is late."""
     found: dict[str, _Found] = defaultdict(_Found)
     for leaf in leaves:
         if leaf.task_id is not None and leaf.task_id in tasks:
@@ -80,35 +102,42 @@ def settle(
 
 
 def _settled(task: Task, found: _Found, *, count_late: bool) -> Task:
-    own_late = max(ZERO, subtract(found.cost, task.own)) if count_late else ZERO
+    inside, apart = found.inside, found.apart
+    remote = add(found.own_remote, found.nested_remote)
+    own_found, nested_found = add(inside.own, apart.own), add(inside.nested, apart.nested)
+    own_late = max(apart.own, subtract(own_found, task.own)) if count_late else apart.own
     if task.outcome == "unfinished":
-        known = found.priced or not found.unpriced_calls
+        known = found.priced or not inside.unpriced_calls + apart.unpriced_calls
         return replace(
             task,
-            cost=add(found.cost, found.nested) if known else None,
-            own=found.cost,
+            cost=add(own_found, nested_found) if known else None,
+            own=own_found,
             late=found.late,
+            remote=remote,
             **_counts(task, found),
-            wasted=found.wasted if known else None,
-            estimated=found.estimated if known else None,
+            wasted=add(inside.wasted, apart.wasted) if known else None,
+            estimated=add(inside.estimated, apart.estimated) if known else None,
         )
     before = task.cost or ZERO
-    # A nested task's late money may have come in time for this task, and is then in `task.cost` already.
-    cost = add(max(before, add(task.own, found.nested)), own_late)
+    # A nested task's late money may have come in time for this task, and is then in `task.cost` already; what was spent
+    # elsewhere is not.
+    here = add(task.own, subtract(nested_found, found.nested_remote))
+    cost = add(add(max(before, here), found.nested_remote), own_late)
     late = add(found.late, own_late)
-    if cost == before and found.calls <= task.calls:
-        return replace(task, late=late, own_late=own_late)
+    if cost == before and inside.calls + apart.calls <= task.calls:
+        return replace(task, late=late, own_late=own_late, remote=remote)
     wasted, estimated = task.wasted, task.estimated
     if cost != before:
         lost = task.outcome in ("failed", "abandoned")
-        wasted = cost if lost else min(cost, max(task.wasted or ZERO, found.wasted))
-        estimated = min(cost, max(task.estimated or ZERO, found.estimated))
+        wasted = cost if lost else min(cost, add(max(task.wasted or ZERO, inside.wasted), apart.wasted))
+        estimated = min(cost, add(max(task.estimated or ZERO, inside.estimated), apart.estimated))
     return replace(
         task,
         cost=cost if cost != before else task.cost,
         own=add(task.own, own_late),
         late=late,
         own_late=own_late,
+        remote=remote,
         wasted=wasted,
         estimated=estimated,
         **_counts(task, found),
@@ -116,17 +145,43 @@ def _settled(task: Task, found: _Found, *, count_late: bool) -> Task:
 
 
 def _counts(task: Task, found: _Found) -> dict[str, Any]:
+    inside, apart = found.inside, found.apart
     return {
-        "calls": max(task.calls, found.calls),
-        "retries": max(task.retries, found.retries),
-        "unpriced_calls": max(task.unpriced_calls, found.unpriced_calls),
-        "exposed_attempts": max(task.exposed_attempts, found.exposed_attempts),
-        "tokens": type(task.tokens)(*map(max, task.tokens, found.tokens)),
+        "calls": max(task.calls, inside.calls) + apart.calls,
+        "retries": max(task.retries, inside.retries) + apart.retries,
+        "unpriced_calls": max(task.unpriced_calls, inside.unpriced_calls) + apart.unpriced_calls,
+        "exposed_attempts": max(task.exposed_attempts, inside.exposed_attempts) + apart.exposed_attempts,
+        "tokens": type(task.tokens)(*_plus(tuple(map(max, task.tokens, inside.tokens)), apart.tokens)),
     }
 
 
 def _plus(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(one + other for one, other in zip(left, right, strict=True))
+
+
+def settled_steps(rows: Mapping[Ref, Row], parents: Mapping[Ref, Ref]) -> dict[Ref, Step]:
+    """The steps that something was spent in by other processes, with that added."""
+    from taskmeter.reports.relations import Leaf, Step, Task
+
+    elsewhere: dict[Ref, Decimal] = defaultdict(Decimal)
+    for leaf in rows.values():
+        if not isinstance(leaf, Leaf) or not leaf.cost:
+            continue
+        remote = leaf.remote
+        above = parents.get(leaf.ref)
+        while above is not None:
+            row = rows[above]
+            if isinstance(row, Step) and remote and not row.remote:
+                elsewhere[above] = add(elsewhere[above], leaf.cost)
+            elif isinstance(row, Task):
+                remote = remote or row.in_remote
+            above = parents.get(above)
+    return {ref: _with(step, amount) for ref, amount in elsewhere.items() if isinstance(step := rows[ref], Step)}
+
+
+def _with(step: Step, amount: Decimal) -> Step:
+    cost = add(step.cost or ZERO, amount)
+    return replace(step, cost=cost, wasted=cost if step.discarded else step.wasted or ZERO)
 
 
 def _innermost_first(tasks: Mapping[str, Task]) -> Iterator[Task]:

@@ -15,7 +15,7 @@ from taskmeter.errors import UsageError
 from taskmeter.records import ZERO, add
 from taskmeter.reports import fields
 from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Status, Tokens
-from taskmeter.reports.late import cut_cycles, reaching, settle
+from taskmeter.reports.late import cut_cycles, reaching, settle, settled_steps
 from taskmeter.spool.read import SpanRecord
 
 _OUTCOMES = ("succeeded", "failed", "abandoned", "pending")
@@ -83,6 +83,10 @@ class Task(_Rollup):
     """The part of `cost` that was booked after the end of the task it was spent in, or in another process."""
     own_late: Decimal = ZERO
     """The part of `own` that is late."""
+    remote: Decimal = ZERO
+    """The part of `cost` that was spent in other processes than its own."""
+    in_remote: bool = False
+    """Whether it was opened in another process than the task around it, which thus does not have it in its span."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +95,8 @@ class Step(_Rollup):
 
     discarded: bool
     reason: str | None
+    remote: bool
+    """Whether its task is another process's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +114,10 @@ class Leaf(Row):
     retries: int
     exposed_attempts: int
     task_name: str | None
+    late: bool
+    """Whether it is marked as booked after the end of its task."""
+    remote: bool
+    """Whether its task is another process's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +231,7 @@ class _Builder:
         in_waste = partial(_in_discarded_step, rows=self.rows, parents=parents)
         self.tasks = settle(self.tasks, leaves, in_waste, self.unreadable_tasks)
         self.rows |= {task.ref: task for task in self.tasks.values()}
+        self.rows |= settled_steps(self.rows, parents)
         waste = [row for row in self.rows.values() if _is_waste(row)]
         return Relations(
             self.tasks,
@@ -294,6 +305,7 @@ class _Builder:
                     name=fields.text(span, names.STEP_NAME) or span.name,
                     discarded=span.attributes.get(names.STEP_DISCARDED) is True,
                     reason=fields.text(span, names.STEP_DISCARD_REASON),
+                    remote=span.attributes.get(names.TASK_REMOTE) is True,
                 )
             case "call" | "tool" | "charge" as kind:
                 return self._leaf(span, kind, common)
@@ -323,6 +335,7 @@ class _Builder:
             outcome=outcome if outcome in _OUTCOMES else "pending",
             reason=fields.text(span, names.OUTCOME_REASON),
             own=own or ZERO,
+            in_remote=span.attributes.get(names.TASK_REMOTE) is True,
         )
 
     def _leaf(self, span: SpanRecord, kind: LeafKind, common: dict[str, Any]) -> Leaf:
@@ -339,6 +352,8 @@ class _Builder:
             retries=fields.count(span, names.RESEND_COUNT),
             exposed_attempts=fields.count(span, names.EXPOSED_ATTEMPTS),
             task_name=fields.text(span, names.TASK_NAME),
+            late=span.attributes.get(names.COST_LATE) is True,
+            remote=span.attributes.get(names.TASK_REMOTE) is True,
         )
 
     def _rollup(self, span: SpanRecord) -> dict[str, Any]:

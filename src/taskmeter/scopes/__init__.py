@@ -12,6 +12,7 @@ from taskmeter.account import Entry, Scope, stated_charge
 from taskmeter.errors import UsageError
 from taskmeter.records import Category, Charge
 from taskmeter.scopes.arguments import Money, free_labels, money, text
+from taskmeter.scopes.carry import carry
 from taskmeter.scopes.handles import Step, Task, ToolRun
 from taskmeter.scopes.openers import StepOpener, TaskOpener, Text, ToolOpener
 from taskmeter.scopes.runs import TaskRun, current_run
@@ -19,7 +20,7 @@ from taskmeter.telemetry import collected, spans
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope
 
-__all__ = ["Step", "Task", "ToolRun", "charge", "current_task", "track_step", "track_task", "track_tool"]
+__all__ = ["Step", "Task", "ToolRun", "carry", "charge", "current_task", "track_step", "track_task", "track_tool"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,10 +87,10 @@ def track_tool(
 
 
 def current_task() -> Task | None:
-    """The innermost open task of the current context, or `None`."""
+    """The innermost open task of the current context, or `None`; none of another process."""
     run = current_run()
     # One that has ended stays in contexts that were copied while it was open: background work, other threads.
-    while run is not None and (run.closed or not isinstance(run, TaskRun)):
+    while run is not None and not (run.is_open and isinstance(run, TaskRun)):
         run = run.parent
     return run.handle if isinstance(run, TaskRun) else None
 

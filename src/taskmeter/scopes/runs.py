@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -27,8 +28,10 @@ from taskmeter.telemetry.attributes import (
     charge_attributes,
     identity_attributes,
     known_cost,
+    late_attributes,
     rollup_attributes,
 )
+from taskmeter.telemetry.baggage import with_task
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope, with_scope
 
@@ -79,6 +82,7 @@ class Run(ABC):
         collected.notice()
         self.opener = opener
         self.closed = False
+        self._process = os.getpid()
         self.parent = current_run()
         self.span: trace.Span = trace.INVALID_SPAN
         self._started = _now()
@@ -133,11 +137,17 @@ class Run(ABC):
             run = run.parent
         return False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended, and is of this process."""
+        return not self.closed and self._process == os.getpid()
+
     def close(self, error: BaseException | None) -> None:
         """Ends the run; `error` is what left its body. Once: what comes after the first does nothing."""
         if not self.closed:
             self.closed = True
-            collected.run(partial(self._close_guarded, error))
+            if self._process == os.getpid():  # a forked process has but a copy of what its parent ends
+                collected.run(partial(self._close_guarded, error))
 
     def _close_guarded(self, error: BaseException | None) -> None:
         with guarded("scopes.close"):
@@ -173,8 +183,10 @@ class TaskRun(Run):
             parent=outer,
         )
         self._handle = Task(self.task, self.scope)
+        self._in_remote_task = around is not None and around.remote
         self.context = with_scope(self.scope, self.context)
         with guarded("scopes.open_task"):
+            self.context = with_task(self.task, self.context)
             self._picture(f"invoke_workflow {settings.name}", self._start_attributes())
 
     @property
@@ -193,6 +205,8 @@ class TaskRun(Run):
         }
         if task.parent_id is not None:
             attributes[names.PARENT_TASK_ID] = task.parent_id
+        if self._in_remote_task:
+            attributes[names.TASK_REMOTE] = True
         for label, value in task.labels.items():
             attributes[names.LABEL_PREFIX + label] = value
         return attributes
@@ -203,10 +217,12 @@ class TaskRun(Run):
         outcome = self.scope.outcome = self.scope.outcome or outcome_of(error)
         if outcome.status in ("failed", "abandoned"):
             ledger.condemn()
-        lines = ledger.drain()
+        attributes = _outcome_attributes(outcome)
         with guarded("scopes.task_span"):
-            attributes = {**rollup_attributes(ledger, is_task=True), **_outcome_attributes(outcome)}
-            spans.end(self.span, attributes, error_type=error_type_of(error))
+            # Before the ledger is drained: what is marked as late must not be in here as well.
+            attributes |= rollup_attributes(ledger, is_task=True)
+        lines = ledger.drain()
+        spans.end(self.span, attributes, error_type=error_type_of(error))
         with guarded("scopes.task_metrics"):
             instruments = providers.instruments()
             instruments.spent(lines, self.task.name)
@@ -292,6 +308,7 @@ class ToolUse(Run):
             charges = (stated_charge(settings.cost, "tools", settings.name, Decimal(1), "run"),)
         book(self._scope, Entry(charges=charges, tool_runs=1))
         error_type = error_type_of(error)
-        spans.end(self.span, charge_attributes(charges[0]) if charges else None, error_type=error_type)
+        attributes = charge_attributes(charges[0]) | late_attributes(self._scope) if charges else None
+        spans.end(self.span, attributes, error_type=error_type)
         if (seconds := self._seconds()) is not None:
             providers.instruments().tool_ended(settings.name, seconds, error_type)

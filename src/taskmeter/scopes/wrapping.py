@@ -10,22 +10,40 @@ import functools
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import Any, ParamSpec, TypeVar, cast
+from types import TracebackType
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from opentelemetry import context as otel
-
-from taskmeter.scopes.runs import Run
+from opentelemetry.context import Context
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-Begin = Callable[[tuple[Any, ...], dict[str, Any]], Run]
-"""Opens a run for one call of the decorated function, with that call's arguments."""
+
+class Stay(Protocol):
+    """What one call of a wrapped function runs inside of: entered once, or stepped into by a generator."""
+
+    context: Context
+    """What the body runs in."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
+    ) -> None: ...
+
+    def close(self, error: BaseException | None) -> None:
+        """The generator is over; `error` is what left its body."""
+        ...
+
+
+Begin = Callable[[tuple[Any, ...], dict[str, Any]], Stay]
+"""Begins one call of the wrapped function, with that call's arguments."""
 
 
 def wrap(func: Callable[P, R], begin: Begin) -> Callable[P, R]:
-    """`func` with each call inside a run of its own; same kind of function, same metadata."""
+    """`func` with each call inside a stay of its own; same kind of function, same metadata."""
     target: Callable[..., Any] = func
     # What a callable object is, its class says; functions and `functools.partial` say it themselves.
     kind: Any = type(target)
@@ -124,7 +142,7 @@ class _Steps:
 
     __slots__ = ("_context",)
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Stay) -> None:
         self._context = run.context
 
     def do(self, step: Callable[[], T]) -> T:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from opentelemetry.util.types import AttributeValue
 
 from taskmeter import _semconv as names
-from taskmeter.account import Ledger, TaskIdentity
+from taskmeter.account import Ledger, Scope, TaskIdentity
 from taskmeter.records import CATEGORIES, Charge, Cost, Priced, Usage
 
 Attributes = dict[str, AttributeValue]
@@ -28,7 +28,14 @@ def identity_attributes(task: TaskIdentity | None) -> Attributes:
         attributes[names.TASK_KEY] = task.key
     if task.customer is not None:
         attributes[names.CUSTOMER] = task.customer
+    if task.remote:
+        attributes[names.TASK_REMOTE] = True
     return attributes
+
+
+def late_attributes(scope: Scope | None) -> Attributes:
+    """What a leaf that is booked to `scope` now carries if its task has ended: it is not in that task's roll-up."""
+    return {names.COST_LATE: True} if scope is not None and scope.is_late else {}
 
 
 def known_cost(ledger: Ledger) -> Cost | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from taskmeter._guard import guarded
-from taskmeter.account import Entry, LedgerLine, Scope
+from taskmeter.account import Entry, LedgerLine, Scope, elsewhere
 from taskmeter.records import ZERO
 from taskmeter.telemetry import providers
 
@@ -12,6 +14,8 @@ def book(scope: Scope | None, entry: Entry) -> None:
     """Books `entry` to `scope`. A task counts its spending when it ends, with its waste known; money that belongs to
     no task, or comes after its task has ended, is counted now."""
     task = None
+    if scope is not None and scope.process != os.getpid():  # remembered from before a fork
+        scope = None if scope.task is None else elsewhere(scope.task)
     if scope is not None:
         task, lines = scope.task, scope.ledger.book(entry)
     else:
@@ -21,4 +25,5 @@ def book(scope: Scope | None, entry: Entry) -> None:
         ]
     if lines:
         with guarded("telemetry.spent"):
-            providers.instruments().spent(lines, task.name if task is not None else None)
+            late = task is not None and not task.remote
+            providers.instruments().spent(lines, task.name if task is not None else None, late=late)

@@ -6,22 +6,34 @@ Contexts are restored by attaching the previous one, not by resetting a token: a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
 from opentelemetry import context as otel
 from opentelemetry.context import Context
 
-from taskmeter.account import Scope
+from taskmeter.account import Scope, elsewhere
+from taskmeter.telemetry.baggage import remote_task
 
 _SCOPE = otel.create_key("taskmeter-scope")
 _STAMP = otel.create_key("taskmeter-stamp")
 
 
 def current_scope(context: Context | None = None) -> Scope | None:
-    """The innermost open scope of `context`, by default of the current one."""
+    """The innermost scope of `context`, by default of the current one; it may have ended.
+
+    Where there is none but the task of a trusted caller, or one that was open when this process was forked, a fresh
+    scope for what is done here for that task.
+    """
     scope = otel.get_value(_SCOPE, context)
-    return scope if isinstance(scope, Scope) else None
+    if isinstance(scope, Scope):
+        if scope.process == os.getpid():
+            return scope
+        task = scope.task  # its ledger is a copy of the parent's, whose lock may be held by a thread that is not here
+    else:
+        task = remote_task(context)
+    return None if task is None else elsewhere(task)
 
 
 def with_scope(scope: Scope, context: Context | None = None) -> Context:

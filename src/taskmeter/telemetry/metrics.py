@@ -38,6 +38,9 @@ class Instruments:
 
     def __init__(self, meter: Meter) -> None:
         self._cost = meter.create_counter(names.METRIC_COST, "{USD}", "What was spent")
+        self._late_cost = meter.create_counter(
+            names.METRIC_LATE_COST, "{USD}", "What of it was spent after the end of its task"
+        )
         self._tasks = meter.create_counter(names.METRIC_TASKS, "{task}", "Tasks ended")
         self._retries = meter.create_counter(names.METRIC_RETRIES, "{retry}", "HTTP attempts beyond a call's first")
         self._task_cost = meter.create_histogram(
@@ -71,8 +74,8 @@ class Instruments:
             names.METRIC_HOOKS_OFF, [_hooks_off], "{hook}", "Hooks turned off after faults of taskmeter's own"
         )
 
-    def spent(self, lines: Iterable[LedgerLine], task_name: str | None) -> None:
-        """Counts what a task spent, wasted and not apart."""
+    def spent(self, lines: Iterable[LedgerLine], task_name: str | None, *, late: bool = False) -> None:
+        """Counts what a task spent, wasted and not apart; `late` if it had ended before."""
         for line in lines:
             for wasted, amount in ((True, line.wasted), (False, subtract(line.amount, line.wasted))):
                 if amount <= ZERO:
@@ -83,6 +86,8 @@ class Instruments:
                 if task_name is not None:
                     attributes[names.TASK_NAME] = task_name
                 self._cost.add(float(amount), attributes)
+                if late:
+                    self._late_cost.add(float(amount), attributes)
 
     def task_ended(self, name: str, outcome: OutcomeStatus, cost: Cost | None, seconds: float | None) -> None:
         """Counts a task that ended. `cost` is `None` when nothing of it could be priced, `seconds` without a clock."""

@@ -11,7 +11,7 @@ from taskmeter._guard import guarded
 from taskmeter.account import Scope
 from taskmeter.records import Charge
 from taskmeter.telemetry import providers
-from taskmeter.telemetry.attributes import Attributes, charge_attributes, identity_attributes
+from taskmeter.telemetry.attributes import Attributes, charge_attributes, identity_attributes, late_attributes
 
 
 def start(
@@ -55,7 +55,7 @@ def emit_leaf(
 ) -> None:
     """A leaf span for money that no other span carries; `attributes` say how much and what for."""
     identity = identity_attributes(scope.task if scope is not None else None)
-    attributes = {names.SPAN_KIND: "charge", **attributes, **identity}
+    attributes = {names.SPAN_KIND: "charge", **attributes, **identity, **late_attributes(scope)}
     if wasted:
         attributes[names.CALL_WASTED] = True
     end(start(f"charge {item}", attributes, context=context))
