@@ -4,7 +4,7 @@ from taskmeter._version import __version__
 from taskmeter.capture import instrument, uninstrument
 from taskmeter.errors import TaskmeterError
 from taskmeter.records import Cost, Usage
-from taskmeter.scopes import Task, charge, current_task, track_step, track_task, track_tool
+from taskmeter.scopes import Task, charge, current_task, record_outcome, track_step, track_task, track_tool
 from taskmeter.setup import configure
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
@@ -19,6 +19,7 @@ __all__ = [
     "configure",
     "current_task",
     "instrument",
+    "record_outcome",
     "track_step",
     "track_task",
     "track_tool",

@@ -233,3 +233,7 @@ class Outcome:
     reason: str | None = None
     value: Decimal | None = None
     """Business value of the result, in the task's currency."""
+    human_minutes: Decimal | None = None
+    """Time that people spent on it, said with the outcome; `Task.human_minutes` has all of it."""
+    quality: Decimal | None = None
+    """A score of the result, on a scale of the application's own; more is better."""

@@ -2,5 +2,6 @@
 
 from taskmeter.pricing._catalog import load, provider_of
 from taskmeter.pricing._charges import PriceContext, as_estimate, price
+from taskmeter.pricing._rates import ToolPrice, human_rate, tool_price
 
-__all__ = ["PriceContext", "as_estimate", "load", "price", "provider_of"]
+__all__ = ["PriceContext", "ToolPrice", "as_estimate", "human_rate", "load", "price", "provider_of", "tool_price"]

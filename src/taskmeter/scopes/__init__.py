@@ -14,12 +14,23 @@ from taskmeter.records import Category, Charge
 from taskmeter.scopes.arguments import Money, free_labels, money, text
 from taskmeter.scopes.handles import Step, Task, ToolRun
 from taskmeter.scopes.openers import StepOpener, TaskOpener, Text, ToolOpener
+from taskmeter.scopes.outcomes import record_outcome
 from taskmeter.scopes.runs import TaskRun, current_run
 from taskmeter.telemetry import collected, spans
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope
 
-__all__ = ["Step", "Task", "ToolRun", "charge", "current_task", "track_step", "track_task", "track_tool"]
+__all__ = [
+    "Step",
+    "Task",
+    "ToolRun",
+    "charge",
+    "current_task",
+    "record_outcome",
+    "track_step",
+    "track_task",
+    "track_tool",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -19,9 +19,9 @@ from opentelemetry.context import Context
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.account import Entry, Ledger, Scope, TaskIdentity, outcome_of, stated_charge
-from taskmeter.records import Charge, Outcome
+from taskmeter.records import Charge
 from taskmeter.scopes.handles import Step, Task, ToolRun
-from taskmeter.telemetry import collected, providers, spans
+from taskmeter.telemetry import collected, outcomes, providers, spans
 from taskmeter.telemetry.attributes import (
     Attributes,
     charge_attributes,
@@ -176,6 +176,7 @@ class TaskRun(Run):
         self.context = with_scope(self.scope, self.context)
         with guarded("scopes.open_task"):
             self._picture(f"invoke_workflow {settings.name}", self._start_attributes())
+            outcomes.remember(self.task, self.span)
 
     @property
     def handle(self) -> Task:
@@ -205,21 +206,12 @@ class TaskRun(Run):
             ledger.condemn()
         lines = ledger.drain()
         with guarded("scopes.task_span"):
-            attributes = {**rollup_attributes(ledger, is_task=True), **_outcome_attributes(outcome)}
+            attributes = {**rollup_attributes(ledger, is_task=True), **outcomes.said_attributes(outcome)}
             spans.end(self.span, attributes, error_type=error_type_of(error))
         with guarded("scopes.task_metrics"):
             instruments = providers.instruments()
             instruments.spent(lines, self.task.name)
             instruments.task_ended(self.task.name, outcome.status, known_cost(ledger), self._seconds())
-
-
-def _outcome_attributes(outcome: Outcome) -> Attributes:
-    attributes: Attributes = {names.OUTCOME: outcome.status}
-    if outcome.reason is not None:
-        attributes[names.OUTCOME_REASON] = outcome.reason
-    if outcome.value is not None:
-        attributes[names.VALUE] = float(outcome.value)
-    return attributes
 
 
 class StepRun(Run):
