@@ -90,17 +90,17 @@ class Matching:
         """By task id, in the order in which they count."""
         self.unmatched: list[Outcome] = []
         for outcome in sorted(outcomes, key=lambda outcome: outcome.order):
-            meant = self.task_of(outcome)
+            meant = self.task_of(outcome.task_id, outcome.key, outcome.name, outcome.at_ns)
             (self.unmatched if meant is None else self.of_task[meant.id]).append(outcome)
 
-    def task_of(self, outcome: Outcome) -> Task | None:
+    def task_of(self, task_id: str | None, key: str | None, name: str | None, at_ns: int) -> Task | None:
         """By id; else the latest task with that key that had started, of nested ones the outermost."""
-        if outcome.task_id is not None:
-            return self._tasks.get(outcome.task_id)
+        if task_id is not None:
+            return self._tasks.get(task_id)
         meant = [
             task
-            for task in self._by_key.get(outcome.key or "", ())
-            if task.start_ns <= outcome.at_ns and outcome.name in (None, task.name)
+            for task in self._by_key.get(key or "", ())
+            if task.start_ns <= at_ns and (name is None or task.name == name)
         ]
         ids = {task.id for task in meant}
         outermost = [task for task in meant if not any(around in ids for around in self._around(task))]

@@ -259,7 +259,7 @@ class _Builder:
         matching = Matching(outcomes.values(), self.tasks)
         for ref, outcome in outcomes.items():
             if outcome.human_minutes:
-                task = matching.task_of(outcome)
+                task = matching.task_of(outcome.task_id, outcome.key, outcome.name, outcome.at_ns)
                 self.rows[ref] = (
                     replace(leaves[ref], task_id=None, human_minutes=outcome.human_minutes)
                     if task is None

@@ -81,15 +81,18 @@ def task_tree(relations: Relations, wanted: str) -> TaskTree:
 
     Raises `SpoolError` when there is none, with what comes close.
     """
-    matches = _find(relations, wanted)
+    matches = find_tasks(relations, wanted)
+    if not matches:
+        raise SpoolError(_not_found(relations, wanted))
     task = max(matches, key=lambda match: (match.start_ns, match.id))
     notes: list[str] = []
     if len(matches) > 1:
         notes.append(f"{len(matches)} tasks match {wanted!r}; this is the most recent. Name another by its id.")
     nodes = _nodes(relations, task)
     if task.unpriced_calls:
+        what = "Calls and reviews" if task.human_minutes else "Calls"
         notes.append(
-            f"Calls{' and reviews' * bool(task.human_minutes)} that could not be priced: {task.unpriced_calls}. Totals that include one are lower bounds."
+            f"{what} that could not be priced: {task.unpriced_calls}. Totals that include one are lower bounds."
         )
     if task.exposed_attempts:
         notes.append(exposed_note(task.exposed_attempts))
@@ -101,18 +104,21 @@ def task_tree(relations: Relations, wanted: str) -> TaskTree:
     return TaskTree(relations.currency, tuple(nodes), tuple(notes))
 
 
-def _find(relations: Relations, wanted: str) -> list[Task]:
+def find_tasks(relations: Relations, wanted: str) -> list[Task]:
+    """The tasks with id, else key, else beginning (4 characters or more) of an id `wanted`."""
     tasks = relations.tasks.values()
-    matches = (
+    return (
         [task for task in tasks if task.id == wanted]
         or [task for task in tasks if task.key == wanted]
         or [task for task in tasks if len(wanted) >= _SHORTEST_PREFIX and task.id.startswith(wanted)]
     )
-    if matches:
-        return matches
-    if not relations.tasks:
-        message = f"No task {wanted!r}: the spool holds no task."
-        raise SpoolError(message)
+
+
+def _not_found(relations: Relations, wanted: str) -> str:
+    """What comes close."""
+    tasks = relations.tasks.values()
+    if not tasks:
+        return f"No task {wanted!r}: the spool holds no task."
     recent = sorted(tasks, key=lambda task: (task.start_ns, task.id), reverse=True)
     names = dict.fromkeys(name for task in recent for name in (task.key, task.id) if name)
     if close := get_close_matches(wanted, names, n=_SUGGESTIONS):
@@ -121,8 +127,7 @@ def _find(relations: Relations, wanted: str) -> list[Task]:
         hint = f"The most recent: {', '.join(repr(task.key or task.id) for task in recent[:_SUGGESTIONS])}"
     if wanted and any(task.id.startswith(wanted) for task in tasks):
         hint += f". Of an id, give {_SHORTEST_PREFIX} characters or more"
-    message = f"No task with id or key {wanted!r} in the spool. {hint}."
-    raise SpoolError(message)
+    return f"No task with id or key {wanted!r} in the spool. {hint}."
 
 
 def _nodes(relations: Relations, root: Task) -> list[TreeNode]:
