@@ -106,9 +106,7 @@ def _outcome_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--at", metavar="TIME", help="When it became known: ISO 8601 with a time zone. By default now."),
         click.option("--quality", metavar="NUMBER", help="A score, on a scale of your own; more is better."),
-        click.option(
-            "--human-minutes", metavar="NUMBER", help="Minutes that people spent on it since the last outcome."
-        ),
+        click.option("--human-minutes", metavar="NUMBER", help="Minutes that people spent since the last outcome."),
         click.option("--value", metavar="USD", help="What the result is worth."),
         click.option("--reason", help="Why."),
         click.option("--name", help="Of several tasks with that key, only those of this name."),

@@ -1,6 +1,6 @@
 """The open task's account: who it belongs to, what was booked to it, what of that was wasted. Pure."""
 
-from taskmeter.account.charges import human_charge, rounded, stated_charge
+from taskmeter.account.charges import human_charge, stated_charge, tool_charge
 from taskmeter.account.ledger import Entry, Ledger, LedgerLine
 from taskmeter.account.outcome import OutcomeRecord, outcome_of
 from taskmeter.account.scope import Scope, TaskIdentity
@@ -14,6 +14,6 @@ __all__ = [
     "TaskIdentity",
     "human_charge",
     "outcome_of",
-    "rounded",
     "stated_charge",
+    "tool_charge",
 ]

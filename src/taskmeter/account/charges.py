@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Context, Decimal
 
+from taskmeter.pricing import ToolPrice
 from taskmeter.records import Category, Charge, divide, multiply
 
 _DECIMALS = 30
@@ -35,6 +36,12 @@ def human_charge(minutes: Decimal, hourly: Decimal, item: str) -> Charge:
     """A charge for `minutes` (> 0) of a person's time at `hourly` USD."""
     amount = rounded(divide(multiply(minutes, hourly), _MINUTES_PER_HOUR))
     return stated_charge(amount, "human", item, minutes, "minute")
+
+
+def tool_charge(price: ToolPrice, name: str, quantity: Decimal) -> Charge:
+    """A charge for `quantity` (> 0) of what `price` is for."""
+    amount = rounded(divide(multiply(price.cost, quantity), price.per))
+    return stated_charge(amount, price.category, name, quantity, price.unit)
 
 
 def rounded(amount: Decimal) -> Decimal:

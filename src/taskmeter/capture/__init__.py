@@ -12,7 +12,7 @@ from opentelemetry.trace import TracerProvider
 from taskmeter import pricing
 from taskmeter._config import Settings
 from taskmeter._guard import guarded
-from taskmeter.capture import sessions
+from taskmeter.capture import sessions, tools
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.driver import Driver, close_response, iter_bytes, iter_bytes_async
 from taskmeter.capture.hooks import Hook, Hooks
@@ -81,6 +81,7 @@ _installed = Hooks(
     [
         *(hook for provider in _PROVIDERS for hook in _hooks(provider)),
         *sessions.hooks(lambda: _clients.all),
+        *tools.hooks(lambda: _clients.all),
         # Of the HTTP client that the SDK at hand is built on; neither is imported by us.
         *(Hook(http, "Response", name, close_response) for http in ("httpx", "httpx2") for name in ("close", "aclose")),
         *(Hook(http, "Response", "iter_bytes", iter_bytes) for http in ("httpx", "httpx2")),

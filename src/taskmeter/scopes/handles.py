@@ -8,7 +8,7 @@ from decimal import Decimal
 from taskmeter.account import Ledger, Scope, TaskIdentity
 from taskmeter.errors import UsageError
 from taskmeter.records import ZERO, Cost, Outcome, OutcomeStatus, Usage, add
-from taskmeter.scopes.arguments import Money
+from taskmeter.scopes.arguments import Money, money
 from taskmeter.scopes.outcomes import outcome_said
 from taskmeter.scopes.people import hourly, minutes_of, spend
 
@@ -209,11 +209,21 @@ class Step(_Account):
 class ToolRun:
     """One execution of a tool by the application."""
 
-    __slots__ = ("call_id", "name")
+    __slots__ = ("_quantity", "call_id", "name")
 
     def __init__(self, name: str, call_id: str | None) -> None:
         self.name = name
         self.call_id = call_id
+        self._quantity: Decimal | None = None
+
+    @property
+    def quantity(self) -> Decimal | None:
+        """How many units this run used; `None` for one, or for its time where the unit is `second`."""
+        return self._quantity
+
+    def used(self, quantity: Money) -> None:
+        """Says how many units this run used, of what its price is for. The last word counts."""
+        self._quantity = money(quantity, "quantity")
 
     def __repr__(self) -> str:
         return f"<ToolRun {self.name!r}>"
