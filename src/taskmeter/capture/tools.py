@@ -33,7 +33,7 @@ Enabled = Callable[[], bool]
 
 
 class _SeenRun:
-    """A tool run that a hook sees. Made inside the SDK's own span for it, if it has one; `around` is the one outside."""
+    """A tool run that a hook sees, made inside the SDK's own span for it if it has one; `around` is the one outside."""
 
     def __init__(self, name: str, call_id: str | None, around: Span) -> None:
         collected.notice()
