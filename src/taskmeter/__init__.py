@@ -5,7 +5,7 @@ from taskmeter.capture import instrument, uninstrument
 from taskmeter.diagnosis import diagnose
 from taskmeter.errors import TaskmeterError
 from taskmeter.records import Cost, Usage
-from taskmeter.scopes import Task, carry, charge, current_task, track_step, track_task, track_tool
+from taskmeter.scopes import Task, carry, charge, current_task, record_outcome, track_step, track_task, track_tool
 from taskmeter.setup import configure
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
@@ -22,6 +22,7 @@ __all__ = [
     "current_task",
     "diagnose",
     "instrument",
+    "record_outcome",
     "track_step",
     "track_task",
     "track_tool",

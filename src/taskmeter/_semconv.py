@@ -10,7 +10,7 @@ SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai/0.1.0"
 INSTRUMENTATION_NAME: Final = "taskmeter"
 ANTHROPIC_SCOPE_PREFIX: Final = "com.anthropic.sdk.python"
 
-# --- what a span is: `task`, `step`, `call`, `attempt`, `tool`, `charge` (string), on every span that carries money
+# --- what a span is: `task`, `step`, `call`, `attempt`, `tool`, `charge`, `outcome` (string), on every span of ours
 SPAN_KIND: Final = "taskmeter.span.kind"
 
 # --- identity: on every span started inside a task, whoever starts it
@@ -31,6 +31,9 @@ LABEL_PREFIX: Final = "taskmeter.label."  # + label name, string
 OUTCOME: Final = "taskmeter.task.outcome"  # succeeded | failed | abandoned | pending
 OUTCOME_REASON: Final = "taskmeter.task.outcome.reason"  # string
 VALUE: Final = "taskmeter.task.value"  # double, in the task's currency
+QUALITY: Final = "taskmeter.task.quality"  # double, on a scale of the application's own
+HUMAN_MINUTES: Final = "taskmeter.human_minutes"  # double; on tasks and steps all of it, on outcomes their own
+OUTCOME_SEQUENCE: Final = "taskmeter.outcome.sequence"  # int, on outcomes: the order of those of one time and process
 
 # --- step spans: `step {name}`, INTERNAL
 STEP_NAME: Final = "taskmeter.step.name"  # string
@@ -113,6 +116,7 @@ METRIC_COST: Final = "taskmeter.cost"  # counter, {USD}
 METRIC_LATE_COST: Final = "taskmeter.late_cost"  # counter, {USD}: part of `taskmeter.cost`
 METRIC_TASK_COST: Final = "taskmeter.task.cost"  # histogram, {USD}
 METRIC_TASKS: Final = "taskmeter.tasks"  # counter, {task}
+METRIC_OUTCOMES: Final = "taskmeter.outcomes"  # counter, {outcome}: those recorded apart from a task's end
 METRIC_RETRIES: Final = "taskmeter.retries"  # counter, {retry}
 METRIC_FAULTS: Final = "taskmeter.faults"  # counter, {fault}, observed: of our own
 METRIC_HOOKS_OFF: Final = (

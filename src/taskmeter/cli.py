@@ -1,22 +1,25 @@
-"""The command line: parse, report, print. `taskmeter report`, `taskmeter show TASK`, `taskmeter demo`,
-`taskmeter doctor`."""
+"""The command line: parse, report, print. `taskmeter report`, `show TASK`, `outcome TASK`, `doctor`, `demo`."""
 
 from __future__ import annotations
 
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from taskmeter import _config
 from taskmeter._version import __version__
 from taskmeter.errors import ConfigurationError, MissingDependencyError, TaskmeterError, UsageError
+from taskmeter.records import OutcomeStatus
 from taskmeter.reports import render
+from taskmeter.reports.outcomes import Matching
 from taskmeter.reports.relations import Relations, relate
-from taskmeter.reports.task_tree import TaskTree, task_tree
+from taskmeter.reports.task_tree import TaskTree, find_tasks, task_tree
+from taskmeter.reports.text import line
 from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
 from taskmeter.spool.read import SpoolReading
 
@@ -94,10 +97,27 @@ def command_line() -> click.Group:
 
     taskmeter.command("report")(spool(output(report)))
     taskmeter.command("show")(click.argument("task")(spool(output(show))))
+    taskmeter.command("outcome")(click.argument("task")(_outcome_options(spool(outcome))))
     taskmeter.command("demo")(demo_spool(demo))
     as_json = click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
     taskmeter.command("doctor")(spool(as_json(doctor)))
     return taskmeter
+
+
+def _outcome_options(command: Callable[..., None]) -> Callable[..., None]:
+    import click
+
+    for option in (
+        click.option("--at", metavar="TIME", help="When it became known: ISO 8601 with a time zone. By default now."),
+        click.option("--quality", metavar="NUMBER", help="A score, on a scale of your own; more is better."),
+        click.option("--human-minutes", metavar="NUMBER", help="Minutes that people spent since the last outcome."),
+        click.option("--value", metavar="USD", help="What the result is worth."),
+        click.option("--reason", help="Why."),
+        click.option("--name", help="Of several tasks with that key, only those of this name."),
+        click.option("--status", type=click.Choice(get_args(OutcomeStatus)), required=True, help="What came of it."),
+    ):
+        command = option(command)
+    return command
 
 
 def report(spool: Path, output: OutputFormat) -> None:
@@ -111,6 +131,48 @@ def show(task: str, spool: Path, output: OutputFormat) -> None:
     TASK is its id, the beginning of its id (4 characters or more), or its business key.
     """
     _print(task_tree(_read(spool), task), output)
+
+
+def outcome(
+    task: str,
+    spool: Path,
+    status: OutcomeStatus,
+    at: str | None,
+    **said: Any,
+) -> None:
+    """Record what came of TASK: its business key, its id, or the beginning of its id (4 characters or more).
+
+    Nothing is overwritten: reports count the last outcome of a task, and keep all.
+    """
+    from taskmeter.scopes.outcomes import outcome_record, outcome_said, write_outcome
+
+    name = said.pop("name")
+    word = outcome_said(status, **said)
+    relations = _read(spool)
+    found = find_tasks(relations, task)
+    by_id = bool(found) and found[0].key != task
+    if by_id and len(found) > 1:
+        raise UsageError(f"{task!r} is how the ids of {len(found)} tasks begin; give more of it")
+    record = outcome_record(
+        word,
+        key=None if by_id else task,
+        task_id=found[0].id if by_id else None,
+        name=name,
+        at=None if at is None else _time(at),
+    )
+    write_outcome(record, spool)
+    meant = Matching((), relations.tasks).task_of(record.task_id, record.key, record.name, record.at_ns)
+    if meant is None:
+        print(f"taskmeter: no task of {spool} is meant by {task!r}: kept as unmatched", file=sys.stderr)
+    else:
+        print(f"{line(meant.name)} {meant.id}: {status}, was {meant.outcome}")
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--at {text!r} is no time; write it as in 2026-11-22T09:30:00+00:00") from error
 
 
 def demo(spool: Path | None) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 _K = TypeVar("_K")
 
@@ -65,6 +65,7 @@ Part = Literal[
     "cache_write",
     "cache_write_5m",
     "cache_write_1h",
+    "cache_write_12h",
     "output",
     "output_audio",
     "output_image",
@@ -84,10 +85,11 @@ INPUT_PARTS: frozenset[Part] = frozenset(
         "cache_write",
         "cache_write_5m",
         "cache_write_1h",
+        "cache_write_12h",
     }
 )
 CACHE_READ_PARTS: frozenset[Part] = frozenset({"cache_read", "cache_read_audio", "cache_read_image"})
-CACHE_WRITE_PARTS: frozenset[Part] = frozenset({"cache_write", "cache_write_5m", "cache_write_1h"})
+CACHE_WRITE_PARTS: frozenset[Part] = frozenset({"cache_write", "cache_write_5m", "cache_write_1h", "cache_write_12h"})
 OUTPUT_PARTS: frozenset[Part] = frozenset({"output", "output_audio", "output_image", "reasoning"})
 
 
@@ -144,9 +146,8 @@ def _sum_counts(left: Mapping[_K, int], right: Mapping[_K, int]) -> dict[_K, int
 NO_USAGE = Usage(MappingProxyType({}), MappingProxyType({}))
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """One priced line of an account."""
+class Charge(NamedTuple):
+    """One priced line of an account. A tuple, because every call makes some and a dataclass takes thrice the time."""
 
     category: Category
     item: str
@@ -161,12 +162,19 @@ class Charge:
     list_amount: Decimal
     """`quantity` at list price."""
     amount: Decimal
-    """What it really costs: `list_amount` unless a contract says otherwise."""
+    """What it really costs (FOCUS: EffectiveCost): `list_amount` unless a contract says otherwise."""
     currency: str = "USD"
     basis: str = "list"
     """Who says so: `list`, `contract`, `provider` (the response states it), `stated` (the application does)."""
     estimated: bool = False
     """Whether the quantity or the price is an estimate."""
+    contracted: Decimal | None = None
+    """What the contract says before commitment discounts (FOCUS: ContractedCost); `None` where that is `amount`."""
+
+    @property
+    def contracted_amount(self) -> Decimal:
+        """FOCUS's ContractedCost."""
+        return self.amount if self.contracted is None else self.contracted
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +193,16 @@ class Priced:
         """The sum of the charges; `None`, never 0, for an unpriced call."""
         return None if self.status == "unpriced" else total(charge.amount for charge in self.charges)
 
+    @property
+    def list_amount(self) -> Decimal | None:
+        """The same at list prices."""
+        return None if self.status == "unpriced" else total(charge.list_amount for charge in self.charges)
+
+    @property
+    def contracted_amount(self) -> Decimal | None:
+        """The same at contracted prices, before commitment discounts."""
+        return None if self.status == "unpriced" else total(charge.contracted_amount for charge in self.charges)
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -200,6 +218,8 @@ class Cost:
     """The part of `total` that is an estimate."""
     list: Decimal = ZERO
     """`total` at list prices."""
+    contracted: Decimal = ZERO
+    """`total` at contracted prices, before commitment discounts."""
     model: Decimal = ZERO
     tools: Decimal = ZERO
     retrieval: Decimal = ZERO
@@ -233,3 +253,7 @@ class Outcome:
     reason: str | None = None
     value: Decimal | None = None
     """Business value of the result, in the task's currency."""
+    human_minutes: Decimal | None = None
+    """Time that people spent on it, said with the outcome; `Task.human_minutes` has all of it."""
+    quality: Decimal | None = None
+    """A score of the result, on a scale of the application's own; more is better."""

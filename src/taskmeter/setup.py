@@ -25,6 +25,7 @@ from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import ConfigurationError, MissingDependencyError
 from taskmeter.spool.write import SpoolExporter
+from taskmeter.telemetry import durable
 from taskmeter.telemetry.baggage import checked_trust
 from taskmeter.telemetry.delivery import Ender, MetricReceipts, SpanQueue, within
 from taskmeter.telemetry.processor import TaskSpanProcessor
@@ -105,6 +106,7 @@ class Setup:
             self.ended = True
             atexit.unregister(self._exit)
             uninstrument()
+            durable.use(None)
             if self._spool is not None:
                 self._spool.shutdown()
             self._end()
@@ -241,6 +243,7 @@ def _set_up(settings: Settings) -> Setup:
     if settings.spool is not None:
         spool = SpanQueue(SpoolExporter(settings.spool), SPOOL_QUEUE, SPOOL_DELAY_MILLIS)
         tracer_provider.add_span_processor(spool)
+        durable.use(spool, tracer_provider.resource)
     if span_exporter is not None:
         otlp = SpanQueue(cast(SpanExporter, span_exporter))
         tracer_provider.add_span_processor(otlp)

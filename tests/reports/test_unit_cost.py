@@ -52,7 +52,8 @@ def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
     marks = ("total", "cost_per_success", "p50", "p95", "wasted")
     assert result.rows == (UnitCost(name="resolve", kind="task", **expected, **per_task, estimates=marks),)
     assert result.total == UnitCost(name="TOTAL", kind="total", **expected, estimates=("total", "wasted"))
-    assert (result.currency, result.notes) == ("USD", ())
+    note = "1 pending task: 0.05 USD of these totals has no outcome yet, and is no success."
+    assert (result.currency, result.notes) == ("USD", (note,))
 
 
 def test_a_nested_task_is_in_its_parents_row_and_its_own_but_once_in_the_total(recorder: Recorder) -> None:

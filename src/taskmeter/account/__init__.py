@@ -1,8 +1,20 @@
 """The open task's account: who it belongs to, what was booked to it, what of that was wasted. Pure."""
 
-from taskmeter.account.charges import stated_charge
+from taskmeter.account.charges import human_charge, stated_charge, tool_charge
 from taskmeter.account.ledger import Entry, Ledger, LedgerLine
-from taskmeter.account.outcome import outcome_of
+from taskmeter.account.outcome import OutcomeRecord, outcome_of
 from taskmeter.account.scope import Scope, TaskIdentity, elsewhere
 
-__all__ = ["Entry", "Ledger", "LedgerLine", "Scope", "TaskIdentity", "elsewhere", "outcome_of", "stated_charge"]
+__all__ = [
+    "Entry",
+    "Ledger",
+    "LedgerLine",
+    "OutcomeRecord",
+    "Scope",
+    "TaskIdentity",
+    "elsewhere",
+    "human_charge",
+    "outcome_of",
+    "stated_charge",
+    "tool_charge",
+]

@@ -37,6 +37,7 @@ class Entry:
     """Time lost: attempts that were repeated, and the waits after them."""
     tool_runs: int = 0
     unpriced_calls: int = 0
+    human_minutes: Decimal = ZERO
     wasted: bool = False
     """Whether the result was thrown away at once: a billed call that raised, an aborted stream."""
 
@@ -127,6 +128,7 @@ class Ledger:
                 wasted=sums.wasted,
                 estimated=sums.estimated,
                 list=sums.list,
+                contracted=sums.contracted,
                 model=sums.by_category["model"],
                 tools=sums.by_category["tools"],
                 retrieval=sums.by_category["retrieval"],
@@ -180,6 +182,11 @@ class Ledger:
         """Calls that were, or may be, billed at a price not known: `cost().total` is a lower bound if there are any."""
         return self._sums.unpriced_calls
 
+    @property
+    def human_minutes(self) -> Decimal:
+        """Minutes that people spent, nested tasks included."""
+        return self._sums.human_minutes
+
     def _upwards(self) -> Iterator[Ledger]:
         ledger: Ledger | None = self
         while ledger is not None:
@@ -209,9 +216,11 @@ class _Sums:
         "attempts",
         "by_category",
         "calls",
+        "contracted",
         "estimated",
         "exposed_attempts",
         "fees",
+        "human_minutes",
         "list",
         "retry_ns",
         "tokens",
@@ -222,12 +231,13 @@ class _Sums:
     )
 
     def __init__(self) -> None:
-        self.total = self.wasted = self.estimated = self.list = ZERO
+        self.total = self.wasted = self.estimated = self.list = self.contracted = ZERO
         self.by_category: dict[Category, Decimal] = dict.fromkeys(CATEGORIES, ZERO)
         self.tokens: dict[Part, int] = {}
         self.fees: dict[str, int] = {}
         self.calls = self.attempts = self.tool_runs = self.unpriced_calls = 0
         self.exposed_attempts = self.retry_ns = 0
+        self.human_minutes = ZERO
 
     def add(self, entry: Entry, *, wasted: bool) -> None:
         self.calls += entry.calls
@@ -236,6 +246,8 @@ class _Sums:
         self.retry_ns += entry.retry_ns
         self.tool_runs += entry.tool_runs
         self.unpriced_calls += entry.unpriced_calls
+        if entry.human_minutes:
+            self.human_minutes = add(self.human_minutes, entry.human_minutes)
         for part, count in entry.usage.tokens.items():
             self.tokens[part] = self.tokens.get(part, 0) + count
         for fee, count in entry.usage.fees.items():
@@ -244,6 +256,7 @@ class _Sums:
             amount = charge.amount
             self.total = add(self.total, amount)
             self.list = add(self.list, charge.list_amount)
+            self.contracted = add(self.contracted, charge.contracted_amount)
             self.by_category[charge.category] = add(self.by_category[charge.category], amount)
             if charge.estimated:
                 self.estimated = add(self.estimated, amount)

@@ -1,8 +1,10 @@
-"""What an ending says about a task when the application says nothing."""
+"""What an ending says about a task when the application says nothing, and what is said of a task from elsewhere."""
 
 from __future__ import annotations
 
-from taskmeter.records import Outcome
+from dataclasses import dataclass
+
+from taskmeter.records import Charge, Outcome
 
 SUCCEEDED = Outcome("succeeded")
 
@@ -16,3 +18,21 @@ def outcome_of(error: BaseException | None) -> Outcome:
     if error is None:
         return SUCCEEDED
     return Outcome("failed" if isinstance(error, Exception) else "abandoned", reason=type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecord:
+    """An outcome said of a task by whoever knows it, whenever. Never changed: a later one counts instead."""
+
+    outcome: Outcome
+    at_ns: int
+    """When it became known: Unix time."""
+    sequence: int
+    """The order of those of one time in one process."""
+    task_id: str | None = None
+    """The task meant. Exactly one of `task_id` and `key` is there."""
+    key: str | None = None
+    name: str | None = None
+    """Of the tasks with that key only those of this name are meant."""
+    charge: Charge | None = None
+    """The price of its human minutes, where a rate is known."""

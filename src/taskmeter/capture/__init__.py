@@ -12,7 +12,7 @@ from opentelemetry.trace import TracerProvider
 from taskmeter import pricing
 from taskmeter._config import Settings
 from taskmeter._guard import guarded
-from taskmeter.capture import old_retries, sessions
+from taskmeter.capture import old_retries, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.driver import (
     HTTP_BODIES,
@@ -101,6 +101,7 @@ _installed = Hooks(
         *(hook for provider in _PROVIDERS for hook in _hooks(provider)),
         *old_retries.hooks(),
         *sessions.hooks(lambda: _clients.all),
+        *tools.hooks(lambda: _clients.all),
         # Of the HTTP client that the SDK at hand is built on; neither is imported by us.
         *(
             Hook(http, "Response", name, wrapper, breaker)

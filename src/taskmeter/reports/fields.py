@@ -72,3 +72,16 @@ def number(span: SpanRecord, name: str) -> float | None:
     """Any number of a sensible size."""
     value = span.attributes.get(name)
     return float(value) if isinstance(value, int | float) and abs(value) < float(LARGEST_AMOUNT) else None
+
+
+def decimal(span: SpanRecord, name: str) -> Decimal | None:
+    """A `number`, with the digits that were written."""
+    value = number(span, name)
+    return None if value is None else Decimal(repr(value)).normalize()
+
+
+def human_minutes(span: SpanRecord) -> Decimal:
+    """Minutes of people's time that a charge is for."""
+    if text(span, names.CHARGE_CATEGORY) != "human" or text(span, names.CHARGE_UNIT) != "minute":
+        return Decimal(0)
+    return decimal(span, names.CHARGE_QUANTITY) or Decimal(0)

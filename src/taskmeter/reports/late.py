@@ -94,7 +94,7 @@ def settle(
         if leaf.task_id is not None and leaf.task_id in tasks:
             found[leaf.task_id].take_leaf(leaf, wasted=leaf.wasted or in_waste(leaf.ref))
     settled: dict[str, Task] = {}
-    for task in _innermost_first(tasks):
+    for task in innermost_first(tasks):
         settled[task.id] = known = _settled(task, found[task.id], count_late=task.id not in unreadable)
         if task.parent_id is not None and task.parent_id in tasks:
             found[task.parent_id].take_task(known, wasted=in_waste(task.ref))
@@ -184,7 +184,8 @@ def _with(step: Step, amount: Decimal) -> Step:
     return replace(step, cost=cost, wasted=cost if step.discarded else step.wasted or ZERO)
 
 
-def _innermost_first(tasks: Mapping[str, Task]) -> Iterator[Task]:
+def innermost_first(tasks: Mapping[str, Task]) -> Iterator[Task]:
+    """Each task after those nested in it."""
     nested = [(task.id, task.parent_id) for task in tasks.values()]
     above = {task_id: around for task_id, around in nested if around is not None and around in tasks}
     cut_cycles(above)

@@ -16,9 +16,9 @@ from taskmeter.records import ZERO, add
 from taskmeter.reports import fields
 from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Status, Tokens
 from taskmeter.reports.late import cut_cycles, reaching, settle, settled_steps
+from taskmeter.reports.outcomes import OUTCOMES, Matching, Outcome, read_outcome, revise
 from taskmeter.spool.read import SpanRecord
 
-_OUTCOMES = ("succeeded", "failed", "abandoned", "pending")
 _CURRENCY = re.compile("[A-Z]{3}")
 _MOST_DECIMALS = 40
 
@@ -87,6 +87,15 @@ class Task(_Rollup):
     """The part of `cost` that was spent in other processes than its own."""
     in_remote: bool = False
     """Whether it was opened in another process than the task around it, which thus does not have it in its span."""
+    value: Decimal | None = None
+    """What its result is worth, by the last that was said."""
+    quality: Decimal | None = None
+    human_minutes: Decimal = ZERO
+    """Time that people spent on it, nested tasks included, priced or not."""
+    said: str | None = None
+    """What the task itself said at its end, where `revisions` came after it."""
+    revisions: tuple[Outcome, ...] = ()
+    """Outcomes recorded elsewhere, in the order in which they count; the last one is that of the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +127,7 @@ class Leaf(Row):
     """Whether it is marked as booked after the end of its task."""
     remote: bool
     """Whether its task is another process's."""
+    human_minutes: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +157,8 @@ class Relations:
     """Rows whose waste contains estimates."""
     wasted_bounds: frozenset[Ref]
     """Rows whose waste is a lower bound."""
+    unmatched: tuple[Outcome, ...] = ()
+    """Recorded outcomes that are about no task of the spool."""
 
     @property
     def leaves(self) -> Iterator[Leaf]:
@@ -196,11 +208,14 @@ class _Builder:
         self.unreadable_tasks: set[str] = set()
         self.calls_money: list[Ref] = []
         self.inner: dict[str, SpanRecord] = {}
+        self.outcomes: dict[Ref, SpanRecord] = {}
 
     def take(self, span: SpanRecord) -> None:
         ref = Ref(span.trace_id, span.span_id)
         if span.parent_span_id is not None:
             self.around[ref] = span.parent_span_id
+        if fields.text(span, names.SPAN_KIND) == "outcome":
+            self.outcomes[ref] = span
         row = self._row(span, ref)
         if row is None:
             return
@@ -224,12 +239,16 @@ class _Builder:
             )
             raise UsageError(message)
         self._add_unfinished()
+        outcomes = self._matched()
         parents = {ref: parent for ref, row in self.rows.items() if (parent := self._parent(row)) is not None}
         cut_cycles(parents)
         self._fold_calls_money(parents)
         leaves = [row for row in self.rows.values() if isinstance(row, Leaf)]
         in_waste = partial(_in_discarded_step, rows=self.rows, parents=parents)
-        self.tasks = settle(self.tasks, leaves, in_waste, self.unreadable_tasks)
+        # What nobody can price changes no sum, and `revise` counts it.
+        known = [leaf for leaf in leaves if leaf.cost is not None or leaf.ref not in self.outcomes]
+        self.tasks = settle(self.tasks, known, in_waste, self.unreadable_tasks)
+        self.tasks = revise(self.tasks, leaves, outcomes.of_task, in_waste)
         self.rows |= {task.ref: task for task in self.tasks.values()}
         self.rows |= settled_steps(self.rows, parents)
         waste = [row for row in self.rows.values() if _is_waste(row)]
@@ -241,7 +260,23 @@ class _Builder:
             self.unreadable_costs,
             wasted_estimates=reaching((row for row in waste if _has_estimates(row)), parents),
             wasted_bounds=reaching((row for row in waste if _is_bound(row)), parents),
+            unmatched=tuple(outcomes.unmatched),
         )
+
+    def _matched(self) -> Matching:
+        """Which task each recorded outcome is about. What its human minutes cost is a charge of that task."""
+        leaves = {ref: self._leaf(span, "charge", self._common(span, ref)) for ref, span in self.outcomes.items()}
+        outcomes = {ref: read_outcome(span, leaves[ref].cost) for ref, span in self.outcomes.items()}
+        matching = Matching(outcomes.values(), self.tasks)
+        for ref, outcome in outcomes.items():
+            if outcome.human_minutes:
+                task = matching.task_of(outcome.task_id, outcome.key, outcome.name, outcome.at_ns)
+                self.rows[ref] = (
+                    replace(leaves[ref], task_id=None, human_minutes=outcome.human_minutes)
+                    if task is None
+                    else replace(leaves[ref], task_id=task.id, human_minutes=ZERO)  # the outcome itself has them
+                )
+        return matching
 
     def _add_unfinished(self) -> None:
         """A task without a span of its own, by what the spans inside say of it: it was killed, or is still open."""
@@ -287,14 +322,17 @@ class _Builder:
         task = self.tasks.get(task_id or "")
         return task.ref if task is not None and task is not row else None
 
-    def _row(self, span: SpanRecord, ref: Ref) -> AnyRow | None:
-        common: dict[str, Any] = {
+    def _common(self, span: SpanRecord, ref: Ref) -> dict[str, Any]:
+        return {
             "ref": ref,
             "task_id": fields.text(span, names.TASK_ID),
             "start_ns": span.start_ns,
             "end_ns": span.end_ns,
             "error": fields.text(span, names.ERROR_TYPE),
         }
+
+    def _row(self, span: SpanRecord, ref: Ref) -> AnyRow | None:
+        common = self._common(span, ref)
         match fields.text(span, names.SPAN_KIND):
             case "task" if common["task_id"]:
                 return self._task(span, common)
@@ -332,10 +370,13 @@ class _Builder:
             key=fields.text(span, names.TASK_KEY),
             customer=fields.text(span, names.CUSTOMER),
             parent_id=fields.text(span, names.PARENT_TASK_ID),
-            outcome=outcome if outcome in _OUTCOMES else "pending",
+            outcome=outcome if outcome in OUTCOMES else "pending",
             reason=fields.text(span, names.OUTCOME_REASON),
             own=own or ZERO,
             in_remote=span.attributes.get(names.TASK_REMOTE) is True,
+            value=fields.decimal(span, names.VALUE),
+            quality=fields.decimal(span, names.QUALITY),
+            human_minutes=fields.decimal(span, names.HUMAN_MINUTES) or ZERO,
         )
 
     def _leaf(self, span: SpanRecord, kind: LeafKind, common: dict[str, Any]) -> Leaf:
@@ -354,6 +395,7 @@ class _Builder:
             task_name=fields.text(span, names.TASK_NAME),
             late=span.attributes.get(names.COST_LATE) is True,
             remote=span.attributes.get(names.TASK_REMOTE) is True,
+            human_minutes=fields.human_minutes(span),
         )
 
     def _rollup(self, span: SpanRecord) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from taskmeter.reports.task_tree import TaskTree, TreeNode
-from taskmeter.reports.text import cell, duration, exact, line, money, plain, share
+from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
 
 if TYPE_CHECKING:
@@ -27,7 +27,15 @@ _LEAST_NAME = 16
 """Columns of a report's first column at least."""
 _MARKS = {"estimated": "~", "partial": "≥"}
 _OUTCOME_STYLES = {"succeeded": "green", "failed": "red", "abandoned": "yellow", "pending": "cyan"}
-_KIND_STYLES = {"task": "bold", "step": "", "call": "cyan", "tool": "magenta", "charge": "magenta", "attempt": "red"}
+_KIND_STYLES = {
+    "task": "bold",
+    "step": "",
+    "call": "cyan",
+    "tool": "magenta",
+    "charge": "magenta",
+    "attempt": "red",
+    "outcome": "cyan",
+}
 
 
 def as_json(result: UnitCostReport | TaskTree) -> str:
@@ -108,8 +116,9 @@ def _report_table(report: UnitCostReport) -> Table:
     table = _table()
     table.show_footer = True
     titles = ["tasks", "ok", "fail", *(title for title, _ in shown), "total", "cost per\nsuccess", "p50", "p95"]
-    titles = ["task", *titles, "calls", "re-\ntry", "wasted", ""]
-    totals = _report_cells(report.total, [name for _, name in shown], report.currency)
+    human = ["human\nmin"] if report.total.human_minutes else []
+    titles = ["task", *titles, "calls", "re-\ntry", *human, "wasted", ""]
+    totals = _report_cells(report.total, [name for _, name in shown], report.currency, minutes=bool(human))
     for title, last in zip(titles, totals, strict=True):
         is_name = title == "task"
         table.add_column(
@@ -121,12 +130,12 @@ def _report_table(report: UnitCostReport) -> Table:
             vertical="bottom",
         )
     for row in report.rows:
-        cells = _report_cells(row, [name for _, name in shown], report.currency)
+        cells = _report_cells(row, [name for _, name in shown], report.currency, minutes=bool(human))
         table.add_row(*cells, style="" if row.kind == "task" else "dim")
     return table
 
 
-def _report_cells(row: UnitCost, outcomes: Iterable[str], currency: str) -> list[str | Text]:
+def _report_cells(row: UnitCost, outcomes: Iterable[str], currency: str, *, minutes: bool) -> list[str | Text]:
     counted = row.tasks > 0
     finished = counted and row.kind in ("task", "total")
     counts = [row.succeeded, row.failed, *(getattr(row, name) for name in outcomes)]
@@ -143,6 +152,7 @@ def _report_cells(row: UnitCost, outcomes: Iterable[str], currency: str) -> list
         *per_task,
         str(row.calls),
         str(row.retries),
+        *([duration_minutes(row.human_minutes)] if minutes else []),
         "-" if nothing_wasted else _marked(row, "wasted", currency),
         share(row.wasted_share),
     ]
@@ -215,7 +225,7 @@ def _tree_cells(node: TreeNode, guide: str, currency: str) -> tuple[Text, str, s
         _part(node.cached_tokens),
         _tokens(node.output_tokens),
         _part(node.reasoning_tokens),
-        duration(node.seconds),
+        "" if node.kind == "outcome" else duration(node.seconds),
         _remarks(node, currency),
     )
 
@@ -237,6 +247,7 @@ def _remarks(node: TreeNode, currency: str) -> Text:
         state = "failed"  # without an answer there is nothing to pay
     remarks = [(": ".join(filter(None, (state, node.reason))), style)]
     remarks.extend((failure, "red") for failure in _failures(node))
+    remarks.extend((said, style) for said in _said(node, currency))
     if node.retries:
         remarks.append(("1 retry" if node.retries == 1 else f"{node.retries} retries", "yellow"))
     if node.wasted and not node.discarded:
@@ -246,6 +257,18 @@ def _remarks(node: TreeNode, currency: str) -> Text:
         remarks.append((f"late {money(node.late, currency)}", "yellow"))
     parts = [_styled(line(text), style, trusted=True) for text, style in remarks if text]
     return _styled(" ", "", trusted=True).append_text(_styled(", ", "").join(parts))
+
+
+def _said(node: TreeNode, currency: str) -> Iterable[str]:
+    """What was said with an outcome, and of a task how long people took."""
+    if node.at is not None:
+        yield node.at
+    if node.kind == "outcome" and node.value is not None:
+        yield f"value {money(node.value, currency)}"
+    if node.human_minutes:
+        yield f"human {duration_minutes(node.human_minutes)} min"
+    if node.kind == "outcome" and node.quality is not None:
+        yield f"quality {exact(node.quality)}"
 
 
 def _failures(node: TreeNode) -> Iterable[str]:

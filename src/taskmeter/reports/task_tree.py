@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Literal
 
 from taskmeter.errors import SpoolError
 from taskmeter.reports.fields import LeafKind, Status
+from taskmeter.reports.outcomes import outcome_notes
 from taskmeter.reports.relations import Attempt, Leaf, Ref, Relations, Row, Step, Task
 from taskmeter.reports.unit_cost import exposed_note, late_notes, missing_notes
 
@@ -23,7 +25,7 @@ class TreeNode:
 
     depth: int
     """0 for the task shown. A node is inside the nearest one before it that is one less deep."""
-    kind: Literal["task", "step", "attempt"] | LeafKind
+    kind: Literal["task", "step", "attempt", "outcome"] | LeafKind
     name: str
     key: str | None = None
     task_id: str | None
@@ -56,6 +58,12 @@ class TreeNode:
     """Slept after a failed attempt."""
     reason: str | None = None
     """Why it failed, was discarded, or is not priced exactly."""
+    at: str | None = None
+    """Of outcomes that were recorded apart from the task's end: when each became known."""
+    value: Decimal | None = None
+    human_minutes: Decimal | None = None
+    """Of tasks with all that is in them, of outcomes what was said with each."""
+    quality: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,37 +81,44 @@ def task_tree(relations: Relations, wanted: str) -> TaskTree:
 
     Raises `SpoolError` when there is none, with what comes close.
     """
-    matches = _find(relations, wanted)
+    matches = find_tasks(relations, wanted)
+    if not matches:
+        raise SpoolError(_not_found(relations, wanted))
     task = max(matches, key=lambda match: (match.start_ns, match.id))
     notes: list[str] = []
     if len(matches) > 1:
         notes.append(f"{len(matches)} tasks match {wanted!r}; this is the most recent. Name another by its id.")
     nodes = _nodes(relations, task)
     if task.unpriced_calls:
+        what = "Calls and reviews" if task.human_minutes else "Calls"
         notes.append(
-            f"Calls that could not be priced: {task.unpriced_calls}. Totals that include one are lower bounds."
+            f"{what} that could not be priced: {task.unpriced_calls}. Totals that include one are lower bounds."
         )
     if task.exposed_attempts:
         notes.append(exposed_note(task.exposed_attempts))
     shown = {node.task_id for node in nodes if node.kind == "task"}
+    notes.extend(outcome_notes((), (task,), relations.currency))
     notes.extend(late_notes((relations.tasks[task_id] for task_id in shown if task_id), relations.currency))
     missing = {task_id: gap for task_id, gap in relations.missing().items() if task_id in shown}
     notes.extend(missing_notes(relations, missing))
     return TaskTree(relations.currency, tuple(nodes), tuple(notes))
 
 
-def _find(relations: Relations, wanted: str) -> list[Task]:
+def find_tasks(relations: Relations, wanted: str) -> list[Task]:
+    """The tasks with id, else key, else beginning (4 characters or more) of an id `wanted`."""
     tasks = relations.tasks.values()
-    matches = (
+    return (
         [task for task in tasks if task.id == wanted]
         or [task for task in tasks if task.key == wanted]
         or [task for task in tasks if len(wanted) >= _SHORTEST_PREFIX and task.id.startswith(wanted)]
     )
-    if matches:
-        return matches
-    if not relations.tasks:
-        message = f"No task {wanted!r}: the spool holds no task."
-        raise SpoolError(message)
+
+
+def _not_found(relations: Relations, wanted: str) -> str:
+    """What comes close."""
+    tasks = relations.tasks.values()
+    if not tasks:
+        return f"No task {wanted!r}: the spool holds no task."
     recent = sorted(tasks, key=lambda task: (task.start_ns, task.id), reverse=True)
     names = dict.fromkeys(name for task in recent for name in (task.key, task.id) if name)
     if close := get_close_matches(wanted, names, n=_SUGGESTIONS):
@@ -112,8 +127,7 @@ def _find(relations: Relations, wanted: str) -> list[Task]:
         hint = f"The most recent: {', '.join(repr(task.key or task.id) for task in recent[:_SUGGESTIONS])}"
     if wanted and any(task.id.startswith(wanted) for task in tasks):
         hint += f". Of an id, give {_SHORTEST_PREFIX} characters or more"
-    message = f"No task with id or key {wanted!r} in the spool. {hint}."
-    raise SpoolError(message)
+    return f"No task with id or key {wanted!r} in the spool. {hint}."
 
 
 def _nodes(relations: Relations, root: Task) -> list[TreeNode]:
@@ -121,10 +135,15 @@ def _nodes(relations: Relations, root: Task) -> list[TreeNode]:
     for ref, parent in relations.parents.items():
         inside[parent].append(relations.rows[ref])
     nodes: list[TreeNode] = []
-    waiting: list[tuple[Task | Step | Leaf | Attempt, int]] = [(root, 0)]
+    waiting: list[tuple[Task | Step | Leaf | Attempt | TreeNode, int]] = [(root, 0)]
     while waiting:  # a stack, not recursion: tasks may nest deeper than Python does
         row, depth = waiting.pop()
+        if isinstance(row, TreeNode):
+            nodes.append(row)
+            continue
         nodes.append(_node(row, depth, relations))
+        if isinstance(row, Task):
+            waiting.extend((node, depth + 1) for node in reversed(_outcome_nodes(row, depth + 1)))
         children = sorted(inside[row.ref], key=lambda child: (child.start_ns, child.end_ns, child.ref), reverse=True)
         waiting.extend((child, depth + 1) for child in children)
     return nodes
@@ -177,7 +196,37 @@ def _rollup_node(row: Task | Step, depth: int, wasted_status: Status) -> TreeNod
         outcome=task.outcome if task else None,
         error=row.error,
         reason=row.reason,
+        value=task.value if task else None,
+        human_minutes=(task.human_minutes or None) if task else None,
+        quality=task.quality if task else None,
     )
+
+
+def _outcome_nodes(task: Task, depth: int) -> list[TreeNode]:
+    """What the task said at its end and what was recorded of it since, if anything was: the last one counts."""
+    said = [(task.said, None)] if task.revisions and task.said != "unfinished" else []
+    return [
+        TreeNode(
+            depth=depth,
+            kind="outcome",
+            name=str(status),
+            task_id=task.id,
+            trace_id=task.ref.trace_id if recorded is None else recorded.trace_id,
+            span_id=task.ref.span_id if recorded is None else recorded.span_id,
+            seconds=0,
+            reason=None if recorded is None else recorded.reason,
+            at=_time(task.end_ns if recorded is None else recorded.at_ns),
+            value=None if recorded is None else recorded.value,
+            human_minutes=None if recorded is None else recorded.human_minutes or None,
+            quality=None if recorded is None else recorded.quality,
+        )
+        for status, recorded in [*said, *((outcome.status, outcome) for outcome in task.revisions)]
+    ]
+
+
+def _time(nanos: int) -> str:
+    """To the second, as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(nanos // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _wasted_status(row: Task | Step, relations: Relations) -> Status:

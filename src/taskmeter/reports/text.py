@@ -53,6 +53,14 @@ def duration(seconds: float) -> str:
     return f"{minutes}m {rest:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"  # noqa: PLR2004
 
 
+def duration_minutes(minutes: Decimal) -> str:
+    """Minutes to a tenth; empty for none."""
+    if not minutes:
+        return ""
+    tenths = minutes.quantize(Decimal("0.1"), ROUND_HALF_UP, _MONEY)
+    return f"{tenths:,f}".removesuffix(".0") if tenths else "<0.1"
+
+
 def line(text: str) -> str:
     """One line that a terminal only prints: no escape sequence, control, bidirectional or unpaired character."""
     text = _ESCAPE_SEQUENCE.sub("", text)

@@ -14,6 +14,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal, TypeAlias, TypeVar
 
 from taskmeter.records import ZERO, add, divide, total
+from taskmeter.reports.outcomes import Outcome, outcome_notes
 from taskmeter.reports.relations import Leaf, Relations, Task
 from taskmeter.reports.text import plain
 
@@ -56,6 +57,12 @@ class UnitCost:
     unpriced_calls: int
     exposed_attempts: int
     """HTTP requests without an answer that may be billed all the same: nothing of theirs is in `total`."""
+    human_minutes: Decimal = ZERO
+    """Time that people spent, priced or not."""
+    value: Decimal | None = None
+    """What the results are worth in all; `None` when nobody said."""
+    quality: Decimal | None = None
+    """The mean of the scores that were given."""
     estimates: tuple[Amount, ...] = ()
     """Which amounts contain estimates."""
     lower_bounds: tuple[Amount, ...] = ()
@@ -70,6 +77,8 @@ class UnitCostReport:
     rows: tuple[UnitCost, ...]
     total: UnitCost
     notes: tuple[str, ...]
+    unmatched: tuple[Outcome, ...] = ()
+    """Recorded outcomes that are about no task in here."""
 
 
 def unit_cost(relations: Relations) -> UnitCostReport:
@@ -83,7 +92,8 @@ def unit_cost(relations: Relations) -> UnitCostReport:
     if outside:
         rows.append(_leaf_row(outside, relations))
     whole = _total_row(rows, relations)
-    return UnitCostReport(relations.currency, tuple(rows), whole, tuple(_notes(whole, rows, relations)))
+    notes = tuple(_notes(whole, rows, relations))
+    return UnitCostReport(relations.currency, tuple(rows), whole, notes, relations.unmatched)
 
 
 def _rows(
@@ -134,6 +144,9 @@ def _task_row(name: str, kind: Literal["task", "unfinished"], tasks: Sequence[Ta
         estimated_share=_share(estimated, spent),
         unpriced_calls=sum(task.unpriced_calls for task in outermost),
         exposed_attempts=sum(task.exposed_attempts for task in outermost),
+        human_minutes=total(task.human_minutes for task in outermost),
+        value=_sum(task.value for task in tasks),
+        quality=_mean(task.quality for task in tasks),
     )
     refs = {task.ref for task in outermost}
     estimates: dict[Amount, bool] = {amount: bool(task.estimated) for amount, task in at_ranks.items()}
@@ -176,6 +189,7 @@ def _leaf_row(leaves: Sequence[Leaf], relations: Relations) -> UnitCost:
         estimated_share=_share(estimated, spent),
         unpriced_calls=unpriced,
         exposed_attempts=sum(leaf.exposed_attempts for leaf in leaves),
+        human_minutes=total(leaf.human_minutes for leaf in leaves),
     )
     return replace(
         row,
@@ -211,6 +225,8 @@ def _total_row(rows: Sequence[UnitCost], relations: Relations) -> UnitCost:
         estimated_share=_share(estimated, spent) if priced else None,
         unpriced_calls=sum(part.unpriced_calls for part in parts),
         exposed_attempts=sum(part.exposed_attempts for part in parts),
+        human_minutes=total(part.human_minutes for part in parts),
+        value=_sum(task.value for task in relations.tasks.values()),
     )
     return replace(
         row,
@@ -244,6 +260,17 @@ def _costs(leaves: Iterable[Leaf]) -> Decimal:
     return total(leaf.cost for leaf in leaves if leaf.cost is not None)
 
 
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Of those that are known; `None` if none is."""
+    known = [amount for amount in amounts if amount is not None]
+    return total(known) if known else None
+
+
+def _mean(scores: Iterable[Decimal | None]) -> Decimal | None:
+    known = [score for score in scores if score is not None]
+    return _quotient(total(known), len(known)).normalize() if known else None
+
+
 def _quotient(amount: Decimal, count: int) -> Decimal:
     return divide(amount, Decimal(count)).quantize(_QUOTIENT, ROUND_HALF_EVEN, _MONEY)
 
@@ -254,7 +281,8 @@ def _share(part: Decimal | None, whole: Decimal | None) -> float | None:
 
 def _notes(whole: UnitCost, rows: Iterable[UnitCost], relations: Relations) -> Iterable[str]:
     if whole.unpriced_calls:
-        yield f"{_plural(whole.unpriced_calls, 'call')} could not be priced: totals that include one are lower bounds."
+        what = "call or review" if whole.human_minutes else "call"
+        yield f"{_plural(whole.unpriced_calls, what)} could not be priced: totals that include one are lower bounds."
     if whole.exposed_attempts:
         yield exposed_note(whole.exposed_attempts)
     if relations.unreadable_costs:
@@ -265,6 +293,7 @@ def _notes(whole: UnitCost, rows: Iterable[UnitCost], relations: Relations) -> I
     for row in rows:
         if row.p50 is not None and dark[row.name]:
             yield f"p50 and p95 of {plain(row.name)} leave out {_plural(dark[row.name], 'task')} without a price."
+    yield from outcome_notes(relations.unmatched, relations.tasks.values(), relations.currency)
     yield from late_notes(relations.tasks.values(), relations.currency)
     yield from missing_notes(relations, relations.missing())
 
@@ -299,4 +328,4 @@ def missing_notes(relations: Relations, missing: dict[str, Decimal]) -> Iterable
 
 
 def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {noun.replace(' or ', 's or ')}s"

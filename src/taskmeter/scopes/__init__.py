@@ -14,13 +14,26 @@ from taskmeter.records import Category, Charge
 from taskmeter.scopes.arguments import Money, free_labels, money, text
 from taskmeter.scopes.carry import carry
 from taskmeter.scopes.handles import Step, Task, ToolRun
+from taskmeter.scopes.measuring import Measure, tool_terms
 from taskmeter.scopes.openers import StepOpener, TaskOpener, Text, ToolOpener
+from taskmeter.scopes.outcomes import record_outcome
 from taskmeter.scopes.runs import TaskRun, current_run
 from taskmeter.telemetry import collected, spans
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope
 
-__all__ = ["Step", "Task", "ToolRun", "carry", "charge", "current_task", "track_step", "track_task", "track_tool"]
+__all__ = [
+    "Step",
+    "Task",
+    "ToolRun",
+    "carry",
+    "charge",
+    "current_task",
+    "record_outcome",
+    "track_step",
+    "track_task",
+    "track_tool",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,21 +82,46 @@ def track_step(name: Callable[P, R] | str | None = None, /) -> Callable[P, R] | 
 @overload
 def track_tool(name: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
-def track_tool(name: str | None = None, /, *, cost: Money | None = None, call_id: Text = None) -> ToolOpener: ...
 def track_tool(
-    name: Callable[P, R] | str | None = None, /, *, cost: Money | None = None, call_id: Text = None
+    name: str | None = None,
+    /,
+    *,
+    cost: Money | Measure | None = None,
+    unit: str | None = None,
+    per: Money | None = None,
+    quantity: Measure | None = None,
+    cost_per_second: Money | None = None,
+    category: Category | None = None,
+    call_id: Text = None,
+) -> ToolOpener: ...
+def track_tool(
+    name: Callable[P, R] | str | None = None,
+    /,
+    *,
+    cost: Money | Measure | None = None,
+    unit: str | None = None,
+    per: Money | None = None,
+    quantity: Measure | None = None,
+    cost_per_second: Money | None = None,
+    category: Category | None = None,
+    call_id: Text = None,
 ) -> Callable[P, R] | ToolOpener:
     """A tool run. Used as `track_task` is.
 
-    `cost` is what one run costs in USD, booked when it ends, also when it fails. `call_id` is the id that the model
-    gave the call: a string, or for a decorated function a callable that gets its arguments.
+    `cost` is what one run costs in USD, booked when it ends, also when it fails; without it the price file is asked for
+    a tool of this name. With `unit` and `per` it is the price of so many units (`cost="5", unit="query", per=1000`), of
+    which a run uses one unless `quantity`, a callable that gets the result, or `run.used(...)` says how many.
+    `cost_per_second` is for the time it takes. `cost` may be a callable as well: it gets the result and gives what this
+    run cost. A callable that fails makes the run unpriced. `category` is `tools`, unless it is said to be another.
+    `call_id` is the id that the model gave the call: a string, or for a decorated function a callable that gets its
+    arguments. Raises `UsageError` for what makes no sense.
     """
-    amount = None if cost is None else money(cost, "cost")
+    terms = tool_terms(cost, cost_per_second, unit, per, quantity, category)
     if call_id is not None and not callable(call_id):
         text(call_id, "call_id")
     if name is not None and not isinstance(name, str):
-        return ToolOpener(None, amount, call_id)(name)
-    return ToolOpener(_name(name), amount, call_id)
+        return ToolOpener(None, terms, call_id)(name)
+    return ToolOpener(_name(name), terms, call_id)
 
 
 def current_task() -> Task | None:

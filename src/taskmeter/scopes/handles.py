@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 from taskmeter.account import Ledger, Scope, TaskIdentity
 from taskmeter.errors import UsageError
-from taskmeter.records import Cost, Outcome, OutcomeStatus, Usage
+from taskmeter.records import ZERO, Cost, Outcome, OutcomeStatus, Usage, add
 from taskmeter.scopes.arguments import Money, money
+from taskmeter.scopes.outcomes import outcome_said
+from taskmeter.scopes.people import hourly, minutes_of, spend
 
 
 class _Account:
@@ -62,8 +67,13 @@ class _Account:
 
     @property
     def unpriced_calls(self) -> int:
-        """Calls that were, or may be, billed at a price not known."""
+        """Calls, tool runs and human minutes whose price is not known: `cost` is a lower bound if there are any."""
         return self._ledger.unpriced_calls
+
+    @property
+    def human_minutes(self) -> Decimal:
+        """Minutes that people spent so far, whether or not a rate for them is known."""
+        return self._ledger.human_minutes
 
 
 class Task(_Account):
@@ -100,28 +110,62 @@ class Task(_Account):
         """What was said of it so far, and after its end what it came to; `None` before anything was said."""
         return self._scope.outcome
 
-    def succeed(self, *, value: Money | None = None, reason: str | None = None) -> None:
-        """Says that the task reached its goal, and what that is worth (`value`, in USD)."""
-        self._say("succeeded", reason, value)
+    def succeed(
+        self,
+        *,
+        value: Money | None = None,
+        reason: str | None = None,
+        human_minutes: Money | None = None,
+        quality: Money | None = None,
+    ) -> None:
+        """Says that the task reached its goal, what that is worth (`value`, in USD), and how good the result is
+        (`quality`, on a scale of your own, more is better). `human_minutes` are booked as `review` does."""
+        self._say("succeeded", reason, value, human_minutes, quality)
 
-    def fail(self, reason: str | None = None) -> None:
+    def fail(
+        self, reason: str | None = None, *, human_minutes: Money | None = None, quality: Money | None = None
+    ) -> None:
         """Says that the task missed its goal, though nothing was raised. All it cost becomes waste."""
-        self._say("failed", reason)
+        self._say("failed", reason, None, human_minutes, quality)
 
-    def abandon(self, reason: str | None = None) -> None:
+    def abandon(self, reason: str | None = None, *, human_minutes: Money | None = None) -> None:
         """Says that nobody waits for the result any more. All it cost becomes waste."""
-        self._say("abandoned", reason)
+        self._say("abandoned", reason, None, human_minutes)
 
-    def pending(self, reason: str | None = None) -> None:
-        """Says that the outcome is not known yet."""
-        self._say("pending", reason)
+    def pending(self, reason: str | None = None, *, human_minutes: Money | None = None) -> None:
+        """Says that the outcome is not known yet; `taskmeter.record_outcome` says it once it is."""
+        self._say("pending", reason, None, human_minutes)
 
-    def _say(self, status: OutcomeStatus, reason: str | None, value: Money | None = None) -> None:
+    def review(self, minutes: Money, *, rate: Money | None = None) -> None:
+        """Books `minutes` of a person's time, at `rate` USD per hour, by default that of the price file.
+
+        Without either the minutes are counted, and are `unpriced`. May be called after the end: late, then.
+        """
+        spent = minutes_of(minutes, "minutes")
+        spend(self._scope, spent, hourly(spent, rate))
+
+    def _say(
+        self,
+        status: OutcomeStatus,
+        reason: str | None,
+        value: Money | None = None,
+        human_minutes: Money | None = None,
+        quality: Money | None = None,
+    ) -> None:
         if self._scope.closed:
-            msg = f"task {self.name!r} has ended, so its outcome cannot become {status!r} here; say it inside the task"
+            msg = (
+                f"task {self.name!r} has ended, so its outcome cannot become {status!r} here; say it inside the task, "
+                f"or by taskmeter.record_outcome(task_id=task.id, status={status!r})"
+            )
             raise UsageError(msg)
-        amount = None if value is None else money(value, "value", negative=True)
-        self._scope.outcome = Outcome(status, reason, amount)
+        outcome = outcome_said(status, reason, value, human_minutes, quality)
+        if (minutes := outcome.human_minutes) is not None:
+            spend(self._scope, minutes, hourly(minutes, None))
+        before = self._scope.outcome
+        if before is not None and before.human_minutes is not None:
+            # What was said before no longer counts, the time that was spent does.
+            outcome = replace(outcome, human_minutes=add(before.human_minutes, minutes or ZERO))
+        self._scope.outcome = outcome
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r} id={self.id} cost={self.cost.total} {self.cost.currency}>"
@@ -165,11 +209,21 @@ class Step(_Account):
 class ToolRun:
     """One execution of a tool by the application."""
 
-    __slots__ = ("call_id", "name")
+    __slots__ = ("_quantity", "call_id", "name")
 
     def __init__(self, name: str, call_id: str | None) -> None:
         self.name = name
         self.call_id = call_id
+        self._quantity: Decimal | None = None
+
+    @property
+    def quantity(self) -> Decimal | None:
+        """How many units this run used; `None` for one, or for its time where the unit is `second`."""
+        return self._quantity
+
+    def used(self, quantity: Money) -> None:
+        """Says how many units this run used, of what its price is for. The last word counts."""
+        self._quantity = money(quantity, "quantity")
 
     def __repr__(self) -> str:
         return f"<ToolRun {self.name!r}>"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from taskmeter._guard import guarded
 from taskmeter.errors import UsageError
 from taskmeter.scopes.handles import Step, Task, ToolRun
+from taskmeter.scopes.measuring import ToolTerms, measuring
 from taskmeter.scopes.runs import Run, StepRun, TaskRun, TaskSettings, ToolSettings, ToolUse, current_run
 from taskmeter.scopes.wrapping import wrap
 
@@ -112,13 +113,28 @@ class ToolOpener(Opener[ToolRun]):
 
     _word = "track_tool"
 
-    def __init__(self, name: str | None, cost: Decimal | None, call_id: Text) -> None:
+    def __init__(self, name: str | None, terms: ToolTerms, call_id: Text) -> None:
         super().__init__(name)
-        self._cost = cost
+        self._terms = terms
         self._call_id = call_id
 
+    def __call__(self, func: Callable[P, R], /) -> Callable[P, R]:
+        """Decorates `func`: each call is a run of its own."""
+        if self._terms.measure is None or _unfit(func):
+            return super().__call__(func)
+        wrapped = super().__call__(cast("Callable[P, R]", measuring(func, self, self._terms)))
+        return cast("Callable[P, R]", functools.update_wrapper(cast(Any, wrapped), func))
+
     def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> Run:
-        return ToolUse(self, ToolSettings(name, self._cost, _resolve(self._call_id, "call_id", args, kwargs)))
+        terms = self._terms
+        if terms.measure is not None and args is None:
+            msg = (
+                f"{terms.measured}={terms.measure!r}: a callable gets what a decorated function returns; "
+                "in a with block pass a fixed cost, and say run.used(...)"
+            )
+            raise UsageError(msg)
+        call_id = _resolve(self._call_id, "call_id", args, kwargs)
+        return ToolUse(self, ToolSettings(name, terms.price, call_id, terms.measured))
 
 
 def _unfit(target: object) -> str | None:

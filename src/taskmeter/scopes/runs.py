@@ -19,21 +19,19 @@ from opentelemetry.context import Context
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
-from taskmeter.account import Entry, Ledger, Scope, TaskIdentity, outcome_of, stated_charge
-from taskmeter.records import Charge, Outcome
+from taskmeter.account import Ledger, Scope, TaskIdentity, outcome_of
+from taskmeter.pricing import ToolPrice, tool_price
 from taskmeter.scopes.handles import Step, Task, ToolRun
-from taskmeter.telemetry import collected, providers, spans
+from taskmeter.telemetry import collected, outcomes, providers, spans
 from taskmeter.telemetry.attributes import (
     Attributes,
-    charge_attributes,
     identity_attributes,
     known_cost,
-    late_attributes,
     rollup_attributes,
 )
 from taskmeter.telemetry.baggage import with_task
-from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope, with_scope
+from taskmeter.telemetry.toolruns import Bill, OpenRun, bill, end_span, settle, start_attributes
 
 _RUN = otel.create_key("taskmeter-run")
 
@@ -66,8 +64,11 @@ class ToolSettings:
     """What `track_tool` was told."""
 
     name: str
-    cost: Decimal | None = None
+    price: ToolPrice | None = None
+    """`None` for what the price file says."""
     call_id: str | None = None
+    measured: str = ""
+    """What is to be found out from the result: `cost` or `quantity`."""
 
 
 def error_type_of(error: BaseException | None) -> str | None:
@@ -188,6 +189,7 @@ class TaskRun(Run):
         with guarded("scopes.open_task"):
             self.context = with_task(self.task, self.context)
             self._picture(f"invoke_workflow {settings.name}", self._start_attributes())
+            outcomes.remember(self.task, self.span)
 
     @property
     def handle(self) -> Task:
@@ -217,7 +219,7 @@ class TaskRun(Run):
         outcome = self.scope.outcome = self.scope.outcome or outcome_of(error)
         if outcome.status in ("failed", "abandoned"):
             ledger.condemn()
-        attributes = _outcome_attributes(outcome)
+        attributes = outcomes.said_attributes(outcome)
         with guarded("scopes.task_span"):
             # Before the ledger is drained: what is marked as late must not be in here as well.
             attributes |= rollup_attributes(ledger, is_task=True)
@@ -227,15 +229,6 @@ class TaskRun(Run):
             instruments = providers.instruments()
             instruments.spent(lines, self.task.name)
             instruments.task_ended(self.task.name, outcome.status, known_cost(ledger), self._seconds())
-
-
-def _outcome_attributes(outcome: Outcome) -> Attributes:
-    attributes: Attributes = {names.OUTCOME: outcome.status}
-    if outcome.reason is not None:
-        attributes[names.OUTCOME_REASON] = outcome.reason
-    if outcome.value is not None:
-        attributes[names.VALUE] = float(outcome.value)
-    return attributes
 
 
 class StepRun(Run):
@@ -285,14 +278,15 @@ class ToolUse(Run):
         self._settings = settings
         self._scope = current_scope()
         self._handle = ToolRun(settings.name, settings.call_id)
+        self._price = settings.price
+        self._cost: Decimal | None = None
+        if self._price is None:
+            with guarded("scopes.tool_price"):
+                self._price = tool_price(settings.name)
+        self._open = OpenRun(settings.name, self._scope, stated=True, priced=self._price is not None)
+        self.context = self._open.within(self.context)
         with guarded("scopes.open_tool"):
-            attributes: Attributes = {
-                names.SPAN_KIND: "tool",
-                names.OPERATION: names.OPERATION_TOOL,
-                names.TOOL_NAME: settings.name,
-            }
-            if settings.call_id is not None:
-                attributes[names.TOOL_CALL_ID] = settings.call_id
+            attributes = {names.SPAN_KIND: "tool", **start_attributes(settings.name, settings.call_id)}
             attributes |= identity_attributes(self._scope.task if self._scope is not None else None)
             self._picture(f"execute_tool {settings.name}", attributes)
 
@@ -301,14 +295,25 @@ class ToolUse(Run):
         """What the application gets."""
         return self._handle
 
+    def measure(self, amount: Decimal) -> None:
+        """What the result says: the cost of the run, or how much of the unit it used."""
+        if self._settings.measured == "cost":
+            self._cost = amount
+        else:
+            self._handle.used(amount)
+
     def _close(self, error: BaseException | None) -> None:
-        settings = self._settings
-        charges: tuple[Charge, ...] = ()
-        if settings.cost is not None:
-            charges = (stated_charge(settings.cost, "tools", settings.name, Decimal(1), "run"),)
-        book(self._scope, Entry(charges=charges, tool_runs=1))
-        error_type = error_type_of(error)
-        attributes = charge_attributes(charges[0]) | late_attributes(self._scope) if charges else None
-        spans.end(self.span, attributes, error_type=error_type)
-        if (seconds := self._seconds()) is not None:
-            providers.instruments().tool_ended(settings.name, seconds, error_type)
+        seconds, error_type = self._seconds(), error_type_of(error)
+        attributes = settle(self._open, self._bill(seconds, error), seconds, error_type)
+        end_span(self.span, attributes, error_type, own=True)
+
+    def _bill(self, seconds: float | None, error: BaseException | None) -> Bill:
+        settings, name = self._settings, self._settings.name
+        quantity = self._handle.quantity
+        if self._cost is not None:
+            price = ToolPrice(self._cost, "run", Decimal(1), settings.price.category if settings.price else "tools")
+            return bill(price, name, seconds)
+        if settings.measured and self._price is not None and quantity is None:
+            why = "the run failed" if error is not None else f"{settings.measured}= said nothing"
+            return Bill(unknown=why, unit=self._price.unit)
+        return bill(self._price, name, seconds, quantity)

@@ -8,7 +8,7 @@ from opentelemetry.util.types import AttributeValue
 
 from taskmeter import _semconv as names
 from taskmeter.account import Ledger, Scope, TaskIdentity
-from taskmeter.records import CATEGORIES, Charge, Cost, Priced, Usage
+from taskmeter.records import CATEGORIES, Category, Charge, Cost, Priced, Usage
 
 Attributes = dict[str, AttributeValue]
 
@@ -61,6 +61,8 @@ def rollup_attributes(ledger: Ledger, *, is_task: bool) -> Attributes:
         names.TOOL_RUNS: ledger.tool_runs,
         names.UNPRICED_CALLS: ledger.unpriced_calls,
     }
+    if ledger.human_minutes:
+        attributes[names.HUMAN_MINUTES] = float(ledger.human_minutes)
     cost = known_cost(ledger)
     if cost is None:
         return attributes
@@ -121,4 +123,16 @@ def charge_attributes(charge: Charge) -> Attributes:
         names.CHARGE_ITEM: charge.item,
         names.CHARGE_QUANTITY: float(charge.quantity),
         names.CHARGE_UNIT: charge.unit,
+    }
+
+
+def unpriced_attributes(category: Category, item: str, quantity: Decimal, unit: str, reason: str) -> Attributes:
+    """Something of which is known how much there was, and not what it cost."""
+    return {
+        names.COST_STATUS: "unpriced",
+        names.COST_REASON: reason,
+        names.CHARGE_CATEGORY: category,
+        names.CHARGE_ITEM: item,
+        names.CHARGE_QUANTITY: float(quantity),
+        names.CHARGE_UNIT: unit,
     }

@@ -42,6 +42,9 @@ class Instruments:
             names.METRIC_LATE_COST, "{USD}", "What of it was spent after the end of its task"
         )
         self._tasks = meter.create_counter(names.METRIC_TASKS, "{task}", "Tasks ended")
+        self._outcomes = meter.create_counter(
+            names.METRIC_OUTCOMES, "{outcome}", "Outcomes recorded apart from the end of a task"
+        )
         self._retries = meter.create_counter(names.METRIC_RETRIES, "{retry}", "HTTP attempts beyond a call's first")
         self._task_cost = meter.create_histogram(
             names.METRIC_TASK_COST, "{USD}", "Cost of a task", explicit_bucket_boundaries_advisory=_USD
@@ -97,6 +100,11 @@ class Instruments:
             self._task_cost.record(float(cost.total), attributes)
         if seconds is not None:
             self._task_duration.record(seconds, {names.WORKFLOW_NAME: name, names.OUTCOME: outcome})
+
+    def outcome_recorded(self, task_name: str | None, outcome: OutcomeStatus) -> None:
+        """Counts an outcome that was said apart from the end of its task; its task's name where that is known."""
+        named: Attributes = {} if task_name is None else {names.TASK_NAME: task_name}
+        self._outcomes.add(1, {names.OUTCOME: outcome, **named})
 
     def tool_ended(self, name: str, seconds: float, error_type: str | None) -> None:
         """Counts a tool run."""

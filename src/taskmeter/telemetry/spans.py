@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
@@ -21,10 +23,11 @@ def start(
     kind: SpanKind = SpanKind.INTERNAL,
     context: Context | None = None,
     start_ns: int | None = None,
+    links: Sequence[Link] = (),
 ) -> Span:
     """Starts a span in `context`, by default the current one; `INVALID_SPAN` if OpenTelemetry fails at it."""
     with guarded("telemetry.start_span"):
-        return providers.tracer().start_span(name, context, kind, attributes, start_time=start_ns)
+        return providers.tracer().start_span(name, context, kind, attributes, links, start_time=start_ns)
     return trace.INVALID_SPAN
 
 

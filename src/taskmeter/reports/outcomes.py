@@ -1,0 +1,218 @@
+"""Outcomes that were recorded apart from the end of their task: which task each is about, and what it changes.
+
+The task's own word at its end comes first, then the recorded ones by time, sequence and span id: the last one counts,
+all are kept. One that is about no task of the spool is kept as unmatched.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from taskmeter import _semconv as names
+from taskmeter.records import ZERO, add, subtract, total
+from taskmeter.reports import fields
+from taskmeter.reports.late import innermost_first
+
+if TYPE_CHECKING:
+    from taskmeter.reports.relations import Leaf, Ref, Task
+    from taskmeter.spool.read import SpanRecord
+
+OUTCOMES = ("succeeded", "failed", "abandoned", "pending")
+LOST = ("failed", "abandoned")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One recorded outcome."""
+
+    at_ns: int
+    """When it became known: Unix time."""
+    sequence: int
+    trace_id: str
+    span_id: str
+    task_id: str | None
+    """The task it names; else its `key`, and maybe its `name`."""
+    key: str | None
+    name: str | None
+    status: str
+    reason: str | None
+    value: Decimal | None
+    human_minutes: Decimal
+    cost: Decimal | None
+    """Of the human minutes; `None` without any, or where no rate for them was known."""
+    quality: Decimal | None
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Whether people's time was spent at a rate that is not known."""
+        return bool(self.human_minutes) and self.cost is None
+
+    @property
+    def order(self) -> tuple[int, int, str, str]:
+        """By which the last one is found, however the files were read."""
+        return (self.at_ns, self.sequence, self.trace_id, self.span_id)
+
+
+def read_outcome(span: SpanRecord, cost: Decimal | None) -> Outcome:
+    """What the span of an outcome says."""
+    status = fields.text(span, names.OUTCOME)
+    return Outcome(
+        at_ns=span.start_ns,
+        sequence=fields.count(span, names.OUTCOME_SEQUENCE),
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        task_id=fields.text(span, names.TASK_ID),
+        key=fields.text(span, names.TASK_KEY),
+        name=fields.text(span, names.TASK_NAME),
+        status=status if status in OUTCOMES else "pending",
+        reason=fields.text(span, names.OUTCOME_REASON),
+        value=fields.decimal(span, names.VALUE),
+        human_minutes=fields.decimal(span, names.HUMAN_MINUTES) or ZERO,
+        cost=cost,
+        quality=fields.decimal(span, names.QUALITY),
+    )
+
+
+class Matching:
+    """Which task each recorded outcome is about."""
+
+    def __init__(self, outcomes: Iterable[Outcome], tasks: Mapping[str, Task]) -> None:
+        self._tasks = tasks
+        self._by_key: dict[str, list[Task]] = defaultdict(list)
+        for task in tasks.values():
+            if task.key is not None:
+                self._by_key[task.key].append(task)
+        self.of_task: dict[str, list[Outcome]] = defaultdict(list)
+        """By task id, in the order in which they count."""
+        self.unmatched: list[Outcome] = []
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.order):
+            meant = self.task_of(outcome.task_id, outcome.key, outcome.name, outcome.at_ns)
+            (self.unmatched if meant is None else self.of_task[meant.id]).append(outcome)
+
+    def task_of(self, task_id: str | None, key: str | None, name: str | None, at_ns: int) -> Task | None:
+        """By id; else the latest task with that key that had started, of nested ones the outermost."""
+        if task_id is not None:
+            return self._tasks.get(task_id)
+        meant = [
+            task
+            for task in self._by_key.get(key or "", ())
+            if task.start_ns <= at_ns and (name is None or task.name == name)
+        ]
+        ids = {task.id for task in meant}
+        outermost = [task for task in meant if not any(around in ids for around in self._around(task))]
+        return max(outermost, key=lambda task: (task.start_ns, task.id), default=None)
+
+    def _around(self, task: Task) -> Iterable[str]:
+        seen: set[str] = set()
+        around = task.parent_id
+        while around is not None and around not in seen:
+            seen.add(around)
+            yield around
+            above = self._tasks.get(around)
+            around = None if above is None else above.parent_id
+
+
+@dataclass(slots=True)
+class _Inside:
+    """What is in a task: its leaves, then its nested tasks as they are revised."""
+
+    wasted: Decimal = ZERO
+    minutes: Decimal = ZERO
+    late_minutes: Decimal = ZERO
+    """Said with an outcome that was recorded elsewhere: no task's span has them."""
+    late_unpriced: int = 0
+    """How many of those outcomes had minutes without a price."""
+    shift: Decimal = ZERO
+    """By how much revisions changed what nested tasks wasted."""
+
+
+def revise(
+    tasks: Mapping[str, Task],
+    leaves: Iterable[Leaf],
+    of_task: Mapping[str, Sequence[Outcome]],
+    in_waste: Callable[[Ref], bool],
+) -> dict[str, Task]:
+    """`tasks` with the last outcome of each, with what that changes about waste in it and around it, and with their
+    human minutes. `in_waste` says whether a row is inside a discarded step of its task."""
+    inside: dict[str, _Inside] = defaultdict(_Inside)
+    for task_id, said in of_task.items():
+        inside[task_id].late_minutes = total(outcome.human_minutes for outcome in said)
+        inside[task_id].late_unpriced = sum(outcome.is_unpriced for outcome in said)
+    for leaf in leaves:
+        if leaf.task_id is not None and leaf.task_id in tasks:
+            found = inside[leaf.task_id]
+            found.minutes = add(found.minutes, leaf.human_minutes)
+            if leaf.cost is not None and (leaf.wasted or in_waste(leaf.ref)):
+                found.wasted = add(found.wasted, leaf.cost)
+    revised: dict[str, Task] = {}
+    for task in innermost_first(tasks):
+        found = inside[task.id]
+        known = revised[task.id] = _revised(task, found, of_task.get(task.id, ()))
+        if task.parent_id is not None and task.parent_id in tasks:
+            around, doomed = inside[task.parent_id], in_waste(task.ref)
+            around.minutes = add(around.minutes, subtract(known.human_minutes, found.late_minutes))
+            around.late_minutes = add(around.late_minutes, found.late_minutes)
+            around.late_unpriced += found.late_unpriced
+            around.wasted = add(around.wasted, (known.cost if doomed else known.wasted) or ZERO)
+            if not doomed:
+                around.shift = add(around.shift, subtract(known.wasted or ZERO, task.wasted or ZERO))
+    return {task_id: revised[task_id] for task_id in tasks}
+
+
+def _revised(task: Task, found: _Inside, said: Sequence[Outcome]) -> Task:
+    minutes = add(max(task.human_minutes, found.minutes), found.late_minutes)
+    task = replace(task, unpriced_calls=task.unpriced_calls + found.late_unpriced)
+    if not said:
+        wasted = task.wasted if task.outcome in LOST else _plus(task.wasted, found.shift)
+        return replace(task, wasted=wasted, human_minutes=minutes)
+    last = said[-1]
+    if last.status in LOST:
+        wasted = task.cost
+    elif task.outcome in LOST:
+        wasted = None if task.cost is None else min(task.cost, found.wasted)
+    else:
+        wasted = _plus(task.wasted, found.shift)
+    return replace(
+        task,
+        outcome=last.status,
+        reason=last.reason,
+        value=last.value,
+        quality=last.quality,
+        human_minutes=minutes,
+        wasted=wasted,
+        said=task.outcome,
+        revisions=tuple(said),
+    )
+
+
+def _plus(amount: Decimal | None, shift: Decimal) -> Decimal | None:
+    return None if amount is None else add(amount, shift)
+
+
+def outcome_notes(unmatched: Sequence[Outcome], tasks: Iterable[Task], currency: str) -> Iterable[str]:
+    """What to say about tasks whose outcome is not known, and about outcomes whose task is not known."""
+    pending = [task for task in tasks if task.outcome == "pending"]
+    if pending:
+        spent = total(task.cost or ZERO for task in pending)
+        yield (
+            f"{len(pending)} pending task{'s' * (len(pending) != 1)}: {spent:f} {currency} "
+            "of these totals has no outcome yet, and is no success."
+        )
+    for outcome in unmatched[:_LISTED]:
+        yield f"No task for the outcome {outcome.status} of {_meant(outcome)}: it is kept, and counts for nothing yet."
+    if len(unmatched) > _LISTED:
+        yield f"{len(unmatched) - _LISTED} more outcomes match no task."
+
+
+_LISTED = 5
+"""Unmatched outcomes that are named one by one."""
+
+
+def _meant(outcome: Outcome) -> str:
+    if outcome.task_id is not None:
+        return f"task {outcome.task_id!r}"
+    return f"{outcome.key!r}" + (f" ({outcome.name})" if outcome.name else "")
