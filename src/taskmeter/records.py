@@ -65,6 +65,7 @@ Part = Literal[
     "cache_write",
     "cache_write_5m",
     "cache_write_1h",
+    "cache_write_12h",
     "output",
     "output_audio",
     "output_image",
@@ -84,10 +85,11 @@ INPUT_PARTS: frozenset[Part] = frozenset(
         "cache_write",
         "cache_write_5m",
         "cache_write_1h",
+        "cache_write_12h",
     }
 )
 CACHE_READ_PARTS: frozenset[Part] = frozenset({"cache_read", "cache_read_audio", "cache_read_image"})
-CACHE_WRITE_PARTS: frozenset[Part] = frozenset({"cache_write", "cache_write_5m", "cache_write_1h"})
+CACHE_WRITE_PARTS: frozenset[Part] = frozenset({"cache_write", "cache_write_5m", "cache_write_1h", "cache_write_12h"})
 OUTPUT_PARTS: frozenset[Part] = frozenset({"output", "output_audio", "output_image", "reasoning"})
 
 

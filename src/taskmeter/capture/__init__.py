@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from time import time_ns
 from typing import Any
 from weakref import WeakSet
 
@@ -14,6 +16,7 @@ from taskmeter._config import Settings
 from taskmeter._guard import guarded
 from taskmeter.capture import sessions
 from taskmeter.capture.anthropic import Anthropic
+from taskmeter.capture.clock import use_clock
 from taskmeter.capture.driver import Driver, close_response, iter_bytes, iter_bytes_async
 from taskmeter.capture.hooks import Hook, Hooks
 from taskmeter.capture.open_calls import finish
@@ -98,13 +101,15 @@ def instrument(
     meter_provider: MeterProvider | None = None,
     stream_usage: bool = True,
     tokenizer: str | None = None,
+    clock: Callable[[], int] = time_ns,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
 
     Spans and metrics go to the given providers, by default to OpenTelemetry's global ones; nothing is exported or
     replaced. `stream_usage` asks OpenAI and Azure to state the usage of a chat stream, and hides the extra chunk that
     brings it. `tokenizer` names a tiktoken encoding (`o200k_base`) for the estimates of requests whose usage is not
-    stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. Works before or after the SDKs are
+    stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. `clock` tells the time, in Unix ns, whose
+    prices a call has: replays and tests give that of the calls. Works before or after the SDKs are
     imported; calling it again changes the settings only.
     Raises `UsageError` for a `client` that is not one of theirs, `ConfigurationError` or `MissingDependencyError` for a
     tokenizer that cannot be had.
@@ -122,6 +127,7 @@ def instrument(
             )
             raise UsageError(msg)
     use_tokenizer(tokenizer)
+    use_clock(clock)
     with _lock, guarded("capture.instrument"):
         providers.use(tracer_provider, meter_provider)
         _clients.stream_usage = stream_usage

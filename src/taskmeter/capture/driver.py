@@ -311,7 +311,7 @@ def _answered(call: Call, response: Any) -> None:
         if call.streams and response is not None and response.is_success:
             hold(response, call)
     with guarded("capture.answered"):
-        call.answered()
+        call.answered(response)
 
 
 def _read_answer(call: Call, result: Any, response: Any) -> None:

@@ -22,6 +22,9 @@ class Provider(Protocol):
     traced_method: str | None
     """The method of its base client that it runs inside its own span, if it is one that traces."""
 
+    served_as_asked: tuple[str, ...]
+    """Fields of a request that its answer repeats as they were served, and that decide its price."""
+
     def operation(self, options: Options) -> str | None:
         """`gen_ai.operation.name` of a request; `None` for one that is not a call (polling, listing)."""
         ...

@@ -42,6 +42,7 @@ TOKENS: Final[Mapping[Part, PriceKeys]] = MappingProxyType(
         "cache_write": PriceKeys(("cache_write_mtok", "input_mtok")),
         "cache_write_5m": PriceKeys(("cache_write_5m_mtok", "cache_write_mtok", "input_mtok")),
         "cache_write_1h": PriceKeys(("cache_write_1h_mtok",), stand_in=("cache_write_mtok", "input_mtok")),
+        "cache_write_12h": PriceKeys(("cache_write_12h_mtok",), stand_in=("cache_write_mtok", "input_mtok")),
         "output": PriceKeys(("output_mtok",)),
         "output_audio": PriceKeys(("output_audio_mtok",), stand_in=("output_mtok",)),
         "output_image": PriceKeys(("output_image_mtok", "output_mtok")),

@@ -86,8 +86,8 @@ def usage_attributes(usage: Usage) -> Attributes:
     return attributes
 
 
-def cost_attributes(priced: Priced, *, source: str = "local") -> Attributes:
-    """What a call cost; without any amount where that is not known."""
+def cost_attributes(priced: Priced) -> Attributes:
+    """What a call cost, and by whose word; without any amount where that is not known."""
     attributes: Attributes = {names.COST_STATUS: priced.status}
     if priced.origin:
         attributes[names.PRICE_ORIGIN] = priced.origin
@@ -97,7 +97,7 @@ def cost_attributes(priced: Priced, *, source: str = "local") -> Attributes:
         attributes |= {
             names.CALL_COST: float(amount),
             names.CALL_COST_CURRENCY: "USD",
-            names.CALL_COST_SOURCE: source,
+            names.CALL_COST_SOURCE: "provider" if any(each.basis == "provider" for each in priced.charges) else "local",
             names.COST_EXACT: exact(amount),
         }
     return attributes
