@@ -29,7 +29,7 @@ class Anthropic:
 
     package = "anthropic"
     traced_method: str | None = "_request"
-    served_as_asked = VARIANTS
+    served_as_asked: tuple[str, ...] = VARIANTS
 
     def operation(self, options: Options) -> str | None:
         """By path; counting tokens, batches and files are not calls."""

@@ -40,7 +40,7 @@ class Reading:
     doubt: str = ""
     """Why the counts are an estimate; empty when they are the provider's last word."""
     gap: str = ""
-    """Why something billed may be missing from the counts, as when they contradict each other; empty when nothing is."""
+    """Why something billed may be missing from the counts, which may contradict each other; empty when nothing is."""
     portions: tuple[Portion, ...] = ()
     """The same usage, as it is to be priced; empty where it is all of one model and one prompt."""
     costs: Mapping[str, object] = dataclass_field(default_factory=lambda: NO_FIELDS)

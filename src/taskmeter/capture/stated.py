@@ -2,7 +2,7 @@
 
 | who | where | what it is |
 | --- | --- | --- |
-| OpenRouter | `usage.cost`; on one's own key also `usage.cost_details.upstream_inference_cost` | credits, each of them 1 USD |
+| OpenRouter | `usage.cost`; on one's own key also `usage.cost_details.upstream_inference_cost` | credits of 1 USD |
 | xAI | `usage.cost_in_usd_ticks` | 10,000,000,000 to the USD |
 | Perplexity | `usage.cost.total_cost`, `usage.cost.currency` | USD |
 | LiteLLM's proxy, on any host | the header `x-litellm-response-cost`, not for streams | USD |
