@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 _K = TypeVar("_K")
 
@@ -146,9 +146,8 @@ def _sum_counts(left: Mapping[_K, int], right: Mapping[_K, int]) -> dict[_K, int
 NO_USAGE = Usage(MappingProxyType({}), MappingProxyType({}))
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """One priced line of an account."""
+class Charge(NamedTuple):
+    """One priced line of an account. A tuple, because every call makes some and a dataclass takes thrice the time."""
 
     category: Category
     item: str
@@ -163,12 +162,19 @@ class Charge:
     list_amount: Decimal
     """`quantity` at list price."""
     amount: Decimal
-    """What it really costs: `list_amount` unless a contract says otherwise."""
+    """What it really costs (FOCUS: EffectiveCost): `list_amount` unless a contract says otherwise."""
     currency: str = "USD"
     basis: str = "list"
     """Who says so: `list`, `contract`, `provider` (the response states it), `stated` (the application does)."""
     estimated: bool = False
     """Whether the quantity or the price is an estimate."""
+    contracted: Decimal | None = None
+    """What the contract says before commitment discounts (FOCUS: ContractedCost); `None` where that is `amount`."""
+
+    @property
+    def contracted_amount(self) -> Decimal:
+        """FOCUS's ContractedCost."""
+        return self.amount if self.contracted is None else self.contracted
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +193,16 @@ class Priced:
         """The sum of the charges; `None`, never 0, for an unpriced call."""
         return None if self.status == "unpriced" else total(charge.amount for charge in self.charges)
 
+    @property
+    def list_amount(self) -> Decimal | None:
+        """The same at list prices."""
+        return None if self.status == "unpriced" else total(charge.list_amount for charge in self.charges)
+
+    @property
+    def contracted_amount(self) -> Decimal | None:
+        """The same at contracted prices, before commitment discounts."""
+        return None if self.status == "unpriced" else total(charge.contracted_amount for charge in self.charges)
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -202,6 +218,8 @@ class Cost:
     """The part of `total` that is an estimate."""
     list: Decimal = ZERO
     """`total` at list prices."""
+    contracted: Decimal = ZERO
+    """`total` at contracted prices, before commitment discounts."""
     model: Decimal = ZERO
     tools: Decimal = ZERO
     retrieval: Decimal = ZERO

@@ -127,6 +127,7 @@ class Ledger:
                 wasted=sums.wasted,
                 estimated=sums.estimated,
                 list=sums.list,
+                contracted=sums.contracted,
                 model=sums.by_category["model"],
                 tools=sums.by_category["tools"],
                 retrieval=sums.by_category["retrieval"],
@@ -204,6 +205,7 @@ class _Sums:
         "attempts",
         "by_category",
         "calls",
+        "contracted",
         "estimated",
         "exposed_attempts",
         "fees",
@@ -217,7 +219,7 @@ class _Sums:
     )
 
     def __init__(self) -> None:
-        self.total = self.wasted = self.estimated = self.list = ZERO
+        self.total = self.wasted = self.estimated = self.list = self.contracted = ZERO
         self.by_category: dict[Category, Decimal] = dict.fromkeys(CATEGORIES, ZERO)
         self.tokens: dict[Part, int] = {}
         self.fees: dict[str, int] = {}
@@ -239,6 +241,7 @@ class _Sums:
             amount = charge.amount
             self.total = add(self.total, amount)
             self.list = add(self.list, charge.list_amount)
+            self.contracted = add(self.contracted, charge.contracted_amount)
             self.by_category[charge.category] = add(self.by_category[charge.category], amount)
             if charge.estimated:
                 self.estimated = add(self.estimated, amount)

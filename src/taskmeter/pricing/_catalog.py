@@ -6,9 +6,9 @@ Its process-wide snapshot is left alone, because other libraries in the process 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,8 @@ class Listing:
     """Whose list it stands in; not always who answered: Azure's prices for OpenAI's models are OpenAI's."""
 
 
-def load() -> None:
-    """Reads the price data now (about half a second, once), so that the first call does not pay for it."""
+def warm() -> None:
+    """Imports the data, about half a second."""
     _providers()
 
 
@@ -52,8 +52,7 @@ def data_id(provider: str) -> str:
     return DATA_IDS.get(name, name)
 
 
-@lru_cache(maxsize=256)
-def provider_of(base_url: str) -> str | None:
+def provider_at(base_url: str) -> str | None:
     """Who answers at `base_url`, by OpenTelemetry's name where there is one, else the data's; `None` if unknown."""
     for provider in _providers().values():
         if re.match(provider.api_pattern, base_url):
@@ -67,11 +66,22 @@ def find(provider: str, model: str) -> Listing | None:
     """The price list entry for `model` as `provider` names it, or as a gateway does: `anthropic/claude-opus-5`."""
     own = _providers().get(data_id(provider))
     listing = _listing(own, model) if own else None
-    if listing is None:
-        prefix, slash, rest = model.partition("/")
-        named = _named_by(prefix) if slash else None
-        listing = _listing(named, rest) if named else None
+    if listing is None and (named := gateway_name(model)):
+        listing = _listing(_providers()[named[0]], named[1])
     return listing
+
+
+def gateway_name(model: str) -> tuple[str, str] | None:
+    """(provider id, model) of a name that a gateway gives: `openai/gpt-5`; `None` for any other."""
+    prefix, slash, rest = model.partition("/")
+    named = _named_by(prefix) if slash else None
+    return (named.id, rest) if named else None
+
+
+def lenders(provider: str) -> Sequence[str]:
+    """Ids of those whose prices stand in for models that the list of `provider` has not."""
+    own = _providers().get(data_id(provider))
+    return own.fallback_model_providers or () if own else ()
 
 
 def _listing(provider: Provider, model: str) -> Listing | None:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final, NamedTuple
 
+from taskmeter.pricing import _book
 from taskmeter.pricing._card import DAY_NS, Card, Line, Variants, cards_for
 from taskmeter.pricing._tables import REQUEST
 from taskmeter.records import NO_USAGE, Charge, Priced, Usage, multiply
-
-_K = TypeVar("_K", bound=str)
 
 LONGEST_MODEL: Final = 512
 """Characters. A longer name is no model's, and is not worth remembering."""
 
 
-@dataclass(frozen=True, slots=True)
-class PriceContext:
+class PriceContext(NamedTuple):
     """What decides the price of a call's usage."""
 
     provider: str
@@ -33,69 +31,72 @@ class PriceContext:
 
 
 def price(usage: Usage, context: PriceContext) -> Priced:
-    """What `usage` costs at list prices. Never raises, and never makes 0 of something unknown.
+    """What `usage` costs, at list prices and under the user's contract. Never raises, and never makes 0 of something
+    unknown.
 
     A usage reported as 0 is exactly free; `NO_USAGE`, that very object, says that none was reported: `unpriced`.
     """
-    if len(context.model) > LONGEST_MODEL:
-        return Priced("unpriced", reason=f"no list price for a model named in {len(context.model)} characters")
-    day, ns_of_day = divmod(context.at_ns, DAY_NS)
-    cards = cards_for(context.provider, context.model, context.variants, day)
+    provider, model, at_ns, variants = context
+    if len(model) > LONGEST_MODEL:
+        return Priced("unpriced", reason=f"no list price for a model named in {len(model)} characters")
+    day, ns_of_day = divmod(at_ns, DAY_NS)
+    cards = cards_for(_book.current(), provider, model, variants, day)
     if isinstance(cards, str):
         return Priced("unpriced", reason=cards)
     if usage is NO_USAGE:
         return Priced("unpriced", reason="no usage was reported")
-    return _price(usage, cards.at(ns_of_day), context.model)
+    return _price(usage, cards.at(ns_of_day), model)
 
 
 def _price(usage: Usage, card: Card, model: str) -> Priced:
     level = card.level(usage)
-    tally = _Tally(model, bool(card.doubt))
-    tally.add(usage.tokens, level.tokens)
-    if usage.fees:
-        tally.add(usage.fees, level.fees)
-    if level.request is not None and (tally.charges or tally.missing):
-        tally.add({REQUEST: 1}, {REQUEST: level.request})
-    charges = tuple(tally.charges)
-    if tally.missing:
-        reason = "; ".join(filter(None, ("no list price for " + ", ".join(tally.missing), card.doubt, *tally.doubts)))
-        return Priced("partial" if charges else "unpriced", charges, card.origin, reason)
-    if charges and (card.doubt or tally.doubts):
-        return Priced("estimated", charges, card.origin, "; ".join(filter(None, (card.doubt, *tally.doubts))))
-    return Priced("exact", charges, card.origin)
-
-
-class _Tally:
-    """The charges of one call, and what is wrong with them."""
-
-    __slots__ = ("_estimated", "_model", "charges", "doubts", "missing")
-
-    def __init__(self, model: str, estimated: bool) -> None:  # noqa: FBT001 - private, and this is the hot path
-        self._model = model
-        self._estimated = estimated
-        self.charges: list[Charge] = []
-        self.doubts: list[str] = []
-        self.missing: list[str] = []
-
-    def add(self, counts: Mapping[_K, int], lines: Mapping[_K, Line]) -> None:
+    charges: list[Charge] = []
+    missing: list[str] = []
+    used: list[Line] = []
+    for counts in (usage.tokens, usage.fees) if usage.fees else (usage.tokens,):
         for part, count in counts.items():
-            if count == 0:
-                continue
-            line = lines.get(part)
-            if line is None or count < 0:
-                self.missing.append(f"{part} ({count})")
-                continue
-            estimated = self._estimated
-            if line.doubt:
-                self.doubts.append(line.doubt)
-                estimated = True
-            quantity = Decimal(count)
-            price = line.unit_price
-            amount = multiply(price, quantity)
-            self.charges.append(
-                # By position: keywords would cost a tenth of the whole.
-                Charge("model", self._model, part, quantity, line.unit, price, amount, amount, "USD", "list", estimated)
-            )
+            if count:
+                line = level.get(part)
+                if line is None or count < 0:
+                    missing.append(f"{part} ({count})")
+                else:
+                    used.append(line)
+                    charges.append(_charge(model, part, count, line))
+    if REQUEST in level and (charges or missing):
+        used.append(level[REQUEST])
+        charges.append(_charge(model, REQUEST, 1, level[REQUEST]))
+    origin, doubts = card.origin, ""
+    if any(line.rules or line.doubt for line in used):
+        origin = " + ".join(filter(None, (origin, *dict.fromkeys(rule for line in used for rule in line.rules))))
+        doubts = "; ".join(filter(None, dict.fromkeys(line.doubt for line in used)))
+    if missing:
+        return _lacking(tuple(charges), missing, card.unknown, origin, doubts)
+    return Priced("estimated" if doubts else "exact", tuple(charges), origin, doubts)
+
+
+def _lacking(
+    charges: tuple[Charge, ...], missing: list[str], unknown: Mapping[str, str], origin: str, doubts: str
+) -> Priced:
+    """What comes of a call some of which has no price: `missing`, some of it for reasons that are known."""
+    reasons = {each: unknown.get(each.partition(" ")[0]) for each in missing}
+    unlisted = ", ".join(each for each, reason in reasons.items() if reason is None)
+    known = dict.fromkeys(reason for reason in reasons.values() if reason)
+    reason = "; ".join(filter(None, (unlisted and f"no list price for {unlisted}", *known, doubts)))
+    return Priced("partial" if charges else "unpriced", charges, origin, reason)
+
+
+def _charge(model: str, part: str, count: int, line: Line) -> Charge:
+    unit, unit_price, contracted_price, effective_price, basis, doubt, _ = line
+    quantity = Decimal(count)
+    listed = amount = multiply(unit_price, quantity)
+    contracted = None
+    if basis != "list":
+        amount = multiply(effective_price, quantity)
+        if contracted_price != effective_price:
+            contracted = multiply(contracted_price, quantity)
+    # By position: keywords would cost a tenth of the whole.
+    estimated = bool(doubt)
+    return Charge("model", model, part, quantity, unit, unit_price, listed, amount, "USD", basis, estimated, contracted)
 
 
 def as_estimate(priced: Priced, reason: str) -> Priced:
@@ -104,7 +105,7 @@ def as_estimate(priced: Priced, reason: str) -> Priced:
         return priced
     return replace(
         priced,
-        status="estimated",
-        charges=tuple(replace(charge, estimated=True) for charge in priced.charges),
+        status="partial" if priced.status == "partial" else "estimated",
+        charges=tuple(charge._replace(estimated=True) for charge in priced.charges),
         reason="; ".join(each for each in (reason, priced.reason) if each),
     )
