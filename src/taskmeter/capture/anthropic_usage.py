@@ -11,7 +11,6 @@ from taskmeter.records import Part, Usage
 
 VARIANTS: Final = ("service_tier", "speed", "inference_geo")
 """What a usage says of how the message was made, and a request may ask for."""
-_STANDARD: Final = frozenset({"standard", "default", "not_available", "global"})
 _USAGE: Final[Mapping[str, Part | None]] = {
     "input_tokens": "input",
     "cache_read_input_tokens": "cache_read",
@@ -178,10 +177,10 @@ def _declined(tokens: Mapping[Part, int] | None, category: object) -> bool:
 
 
 def _variants(usage: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    """What of the service tier, speed and geography is not standard, in the price data's words."""
+    """What is said of the service tier, speed and geography, in the price data's words."""
     found = [
         ("processing" if value == "batch" else name, value)
         for name in VARIANTS
-        if isinstance(value := usage.get(name), str) and value and value not in _STANDARD
+        if isinstance(value := usage.get(name), str) and value
     ]
     return tuple(sorted(found)) if len(found) > 1 else tuple(found)

@@ -78,10 +78,7 @@ def _listed(reading: Reading, provider: str, at_ns: int, model: str, terms: Term
         )
     doubt = "; ".join(filter(None, (reading.doubt, unserved)))
     if doubt:
-        status = priced.status
         priced = as_estimate(priced, doubt)
-        if status == "partial":
-            priced = replace(priced, status=status)
     if reading.gap and priced.status != "unpriced":
         priced = replace(priced, status="partial", reason="; ".join(filter(None, (reading.gap, priced.reason))))
     return priced

@@ -407,14 +407,14 @@ TOOLS = [
         ANTHROPIC,
     ),
     Case(
-        "code in a container",
+        "Claude runs code in a container",
         "message",
         message("claude-sonnet-5-5", 1000, 100, container={"id": "container_1", "expires_at": "2026-11-22T01:00:00Z"}),
         "(1000*2 + 100*10)/M",
         "0.003",
         ANTHROPIC,
         status="partial",
-        reason="code_execution",
+        reason="code execution is billed by the hour",
     ),
     Case(
         "code beside a search is free",

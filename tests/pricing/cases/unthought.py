@@ -70,6 +70,14 @@ CASES = [
         "0.0022",
         OPENAI,
     ),
+    Case(
+        "counts as strings, which the SDK reads as numbers",
+        "chat",
+        counts(completion="24", prompt_tokens_details={"cached_tokens": "64"}),
+        "(56*0.25 + 64*0.025 + 24*2)/M",
+        "0.0000636",
+        OPENAI,
+    ),
     Case("a tier of null", "response", response(GPT, 120, 24, tier=None), PLAIN, "0.000078", OPENAI),
     Case(
         "a tier that is an object", "response", response(GPT, 120, 24, tier={"name": "flex"}), PLAIN, "0.000078", OPENAI
@@ -87,9 +95,9 @@ CASES = [
         "no usage",
         "chat",
         chat(GPT, usage="none"),
-        # "Where is order 17?" with its role are 37 bytes of request, so 10 tokens; "Done." is 2.
-        "(10*0.25 + 2*2)/M",
-        "0.0000065",
+        # "gpt-5-mini", "user" and "Where is order 17?" are 32 bytes, so 8 tokens; "Done." are 2.
+        "(8*0.25 + 2*2)/M",
+        "0.000006",
         OPENAI,
         status="estimated",
         reason="states no usage",
@@ -97,7 +105,11 @@ CASES = [
     partial("a total that is more", counts(total=200), PLAIN, "0.000078", "are not the total of 200"),
     partial("a total that is less", counts(total=100), PLAIN, "0.000078", "are not the total of 100"),
     partial(
-        "output that is no count", counts(completion="24"), "120*0.25/M", "0.00003", "completion_tokens is str 24, no count"
+        "output that is no count",
+        counts(completion="many"),
+        "120*0.25/M",
+        "0.00003",
+        "completion_tokens is str many, no count",
     ),
     partial(
         "output of less than nothing",
@@ -107,14 +119,18 @@ CASES = [
         "completion_tokens is int -24",
     ),
     partial(
-        "a fraction of a token", counts(completion=23.5, total=143.5), "120*0.25/M", "0.00003", "completion_tokens is float"
+        "a fraction of a token",
+        counts(completion=23.5, total=143.5),
+        "120*0.25/M",
+        "0.00003",
+        "completion_tokens is float",
     ),
     partial(
         "cached that is no count",
-        counts(prompt_tokens_details={"cached_tokens": "64"}),
+        counts(prompt_tokens_details={"cached_tokens": "some"}),
         PLAIN,
         "0.000078",
-        "cached_tokens is str 64, no count",
+        "cached_tokens is str some, no count",
     ),
     partial(
         "more cached than there was",
