@@ -111,15 +111,15 @@ def _input_parts(
         kinds = parts.get("input_audio", 0) + parts.get("input_image", 0)
         if is_count(text) and text + kinds > total:
             wrong.append(f"{text} tokens of text and {kinds} others are more than {total}")
-        _split_cached(details.get("cached_tokens_details") or top.get("cached_tokens_details"), parts, wrong)
-        _split_written(details.get("cache_write_tokens_details"), parts, wrong)
+    if (cached := details.get("cached_tokens_details") or top.get("cached_tokens_details")) is not None:
+        _split_cached(cached, parts, wrong)
+    if (written := details.get("cache_write_tokens_details")) is not None:
+        _split_written(written, parts, wrong)
     return split(total, "input", parts, wrong)
 
 
 def _split_cached(breakdown: object, parts: dict[Part, int], wrong: list[str]) -> None:
     """Takes the cached tokens of each kind out of the cached tokens, and out of the tokens of that kind."""
-    if breakdown is None:
-        return
     for part, count in parts_of(fields_of(breakdown), _CACHED, wrong).items():
         for outer in ("cache_read", _UNCACHED[part]):
             left = parts.get(outer, 0) - count
@@ -134,8 +134,6 @@ def _split_cached(breakdown: object, parts: dict[Part, int], wrong: list[str]) -
 
 def _split_written(breakdown: object, parts: dict[Part, int], wrong: list[str]) -> None:
     """Tells the writes that live for 12 hours from those that live for 30 minutes."""
-    if breakdown is None:
-        return
     written, stated = parts.pop("cache_write", 0), parts_of(fields_of(breakdown), _WRITTEN, wrong)
     if sum(stated.values()) > written:
         wrong.append(f"cache writes by time to live add up to {sum(stated.values())}, not to {written}")

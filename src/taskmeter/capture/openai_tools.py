@@ -10,7 +10,7 @@ from typing import Final
 from taskmeter.capture.counts import fields_of, is_count
 from taskmeter.capture.openai_tokens import read_tokens
 from taskmeter.capture.reading import Portion, field, items, text_field
-from taskmeter.records import Usage
+from taskmeter.records import Part, Usage
 
 _FEES: Final = {"file_search_call": "file_search", "code_interpreter_call": "container"}
 """Items of a Response that are billed by themselves. Those without a price per call make the cost `partial`."""
@@ -35,7 +35,7 @@ def tool_use(answer: Mapping[str, object], wrong: list[str]) -> ToolUse:
     use = ToolUse()
     stated, output = answer.get("tool_usage"), items(answer.get("output"))
     if (svg := answer.get("svg_usage")) is not None:
-        _drawn_by(text_field(svg, "model"), svg, use, wrong)
+        _count_svg(svg, use, wrong)
     if not output and stated is None:
         return use
     tools = items(answer.get("tools"))
@@ -47,7 +47,7 @@ def tool_use(answer: Mapping[str, object], wrong: list[str]) -> ToolUse:
         elif kind == "image_generation_call":
             images += text_field(item, "status") != "failed"
             if (svg := field(item, "svg_usage")) is not None:
-                _drawn_by(text_field(svg, "model"), svg, use, wrong)
+                _count_svg(svg, use, wrong)
         elif kind in _FEES:
             use.charge(_FEES[kind])
         elif kind == "shell_call" and text_field(item, "environment", "type") == "container_reference":
@@ -66,18 +66,25 @@ def _search_fee(tools: list[object]) -> str:
 
 def _count_images(images: int, counted: object, tools: list[object], use: ToolUse, wrong: list[str]) -> None:
     """Images are billed by the tokens of the model that drew them, where those are stated."""
-    if not field(counted, "total_tokens"):
-        use.charge("image_generation", images)
+    before = len(wrong)
+    tokens = read_tokens(counted, wrong, draws=True)
+    if not tokens:
+        use.charge("image_generation", images if len(wrong) == before else 1)
         return
     model = next((text_field(tool, "model") for tool in tools if text_field(tool, "type") == "image_generation"), None)
-    _drawn_by(model, counted, use, wrong, draws=True)
+    use.portions.append(_drawing(tokens, model))
     if fields_of(counted).get("cached_tokens") is None:
         use.doubt = "how much of the drawing's input was cached is not stated"
 
 
-def _drawn_by(model: str | None, counted: object, use: ToolUse, wrong: list[str], *, draws: bool = False) -> None:
-    tokens = read_tokens(counted, wrong, draws=draws)
+def _count_svg(counted: object, use: ToolUse, wrong: list[str]) -> None:
+    """An SVG is written by a model of its own, which it names."""
+    tokens = read_tokens(counted, wrong)
     if tokens is None:
-        wrong.append("the tokens of a drawing are not stated")
+        wrong.append("the tokens of an SVG are not stated")
     elif tokens:
-        use.portions.append(Portion(Usage(tokens), model or "an image model that is not named", tiered=False))
+        use.portions.append(_drawing(tokens, text_field(counted, "model")))
+
+
+def _drawing(tokens: dict[Part, int], model: str | None) -> Portion:
+    return Portion(Usage(tokens), model or "an image model that is not named", tiered=False)
