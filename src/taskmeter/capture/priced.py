@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
 from taskmeter.capture.reading import Reading
 from taskmeter.capture.stated import stated_cost
@@ -12,7 +13,8 @@ from taskmeter.capture.terms import NO_TERMS, Terms, Variants
 from taskmeter.pricing import PriceContext, as_estimate, price
 from taskmeter.records import Charge, CostStatus, Priced
 
-_RANK: dict[CostStatus, int] = {"exact": 0, "provisioned": 0, "estimated": 1, "partial": 2, "unpriced": 3}
+RANK: Final[Mapping[CostStatus, int]] = {"exact": 0, "provisioned": 0, "estimated": 1, "partial": 2, "unpriced": 3}
+"""How unsure a cost is."""
 
 
 def price_reading(
@@ -98,7 +100,8 @@ def _variants(served: Variants, terms: Terms) -> tuple[Variants, str]:
 
 def _merged(parts: Sequence[Priced]) -> Priced:
     """One account of what several models did. It is no surer than the least sure of them, nor all unpriced for one."""
-    status = max((part.status for part in parts), key=_RANK.__getitem__)
+    statuses: list[CostStatus] = [part.status for part in parts]
+    status = max(statuses, key=lambda each: RANK[each])
     charges = tuple(charge for part in parts for charge in part.charges)
     if status == "unpriced" and any(part.status != "unpriced" for part in parts):
         status = "partial"

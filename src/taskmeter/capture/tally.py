@@ -6,11 +6,10 @@ from decimal import Decimal
 
 from taskmeter import _semconv as names
 from taskmeter.account import stated_charge
+from taskmeter.capture.priced import RANK
 from taskmeter.capture.reading import Reading
 from taskmeter.records import ZERO, CostStatus, Part, Priced, Usage, add
 from taskmeter.telemetry.attributes import Attributes, cost_attributes, usage_attributes
-
-_RANK: dict[CostStatus, int] = {"exact": 0, "estimated": 1, "partial": 2}
 
 
 class Tally:
@@ -42,7 +41,7 @@ class Tally:
         if priced.status == "unpriced":
             self._unpriced += 1
             return
-        if _RANK.get(priced.status, 0) > _RANK[self._worst]:
+        if RANK[priced.status] > RANK[self._worst]:
             self._worst = priced.status
         for charge in priced.charges:
             self._amount = add(self._amount, charge.amount)

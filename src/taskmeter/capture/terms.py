@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Final, TypeAlias
 
 from taskmeter.capture.provider import Client
+from taskmeter.capture.reading import text_field
 from taskmeter.pricing import provider_of
 
 Variants: TypeAlias = tuple[tuple[str, str], ...]
@@ -70,9 +71,8 @@ def _bedrock_region(client: Client, request: Mapping[str, object], provider: str
 
 def _window(request: Mapping[str, object]) -> dict[str, str]:
     """That of a background response that may take its time."""
-    options = request.get("background_options")
-    window = options.get("completion_window") if isinstance(options, dict) and request.get("background") else None
-    return {"completion_window": window} if isinstance(window, str) and window != "soonest" else {}
+    window = text_field(request, "background_options", "completion_window") if request.get("background") else None
+    return {"completion_window": window} if window and window != "soonest" else {}
 
 
 @lru_cache(maxsize=256)
