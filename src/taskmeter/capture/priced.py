@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -82,7 +81,7 @@ def _listed(reading: Reading, provider: str, at_ns: int, model: str, terms: Term
     if doubt:
         priced = as_estimate(priced, doubt)
     if reading.gap and priced.status != "unpriced":
-        priced = replace(priced, status="partial", reason="; ".join(filter(None, (reading.gap, priced.reason))))
+        priced = priced._replace(status="partial", reason="; ".join(filter(None, (reading.gap, priced.reason))))
     return priced
 
 
