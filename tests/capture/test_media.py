@@ -159,10 +159,11 @@ def test_text_drawn_beside_an_image_is_charged_as_text(meter: Meter) -> None:
     assert task.usage.tokens == {"input": 120, "output": 200, "output_image": 800}
 
 
-def test_svg_written_by_another_model_makes_the_image_partial(meter: Meter) -> None:
-    """Its tokens are billed at that model's price, which the image's list does not have."""
+def test_svg_written_by_another_model_is_charged_as_that_models(meter: Meter) -> None:
+    """Its tokens are billed at that model's price, beside those of the image."""
+    # the image's 0.0329, and gpt-5: 5 x 1.25 + 7 x 10
     svg = {"model": "gpt-5", "input_tokens": 5, "output_tokens": 7, "reasoning_tokens": 0, "total_tokens": 12}
-    check(meter, m.plain(*m.ENDPOINTS["image"]), {**IMAGES, "svg_usage": svg}, "0.0329", "partial")
+    check(meter, m.plain(*m.ENDPOINTS["image"]), {**IMAGES, "svg_usage": svg}, "0.03297625", "exact")
 
 
 @pytest.mark.parametrize("item", ["code_interpreter_call", "image_generation_call"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import anthropic
@@ -88,8 +89,11 @@ class Wire:
     def __init__(self) -> None:
         self.content = b""
         self.kind = "application/json"
-        self.openai = Kit("http://stub").openai(http_client=fake_http(openai, self.reply))
-        self.anthropic = Kit("http://stub").anthropic(http_client=fake_http(anthropic, self.reply))
+        # As the providers' own: of a host that nobody knows no cost is exact.
+        self.openai = Kit("").openai(http_client=fake_http(openai, self.reply), base_url="https://api.openai.com/v1")
+        self.anthropic = Kit("").anthropic(
+            http_client=fake_http(anthropic, self.reply), base_url="https://api.anthropic.com"
+        )
 
     def reply(self, _: Any) -> tuple[bytes, str]:
         return self.content, self.kind
@@ -136,6 +140,12 @@ def stated(usage: Any, *path: str) -> int:
     return usage or 0
 
 
+def check_total(usage: Any, taken: str, made: str) -> None:
+    """What is exact has no total that says otherwise."""
+    if stated(usage, "total_tokens"):
+        assert stated(usage, "total_tokens") == stated(usage, taken) + stated(usage, made)
+
+
 @laws
 @given(usage=CHAT_USAGE)
 def test_chat(meter: Meter, wire: Wire, usage: Any) -> None:
@@ -144,6 +154,7 @@ def test_chat(meter: Meter, wire: Wire, usage: Any) -> None:
     with track_task("test") as task:
         wire.openai.chat.completions.create(**p.CHAT)
     if call_of(meter, task)["taskmeter.cost.status"] == "exact":
+        check_total(usage, "prompt_tokens", "completion_tokens")
         assert task.usage.input_tokens == stated(usage, "prompt_tokens")
         assert task.usage.output_tokens == stated(usage, "completion_tokens")
         assert task.usage.reasoning_tokens == stated(usage, "completion_tokens_details", "reasoning_tokens")
@@ -158,8 +169,50 @@ def test_response(meter: Meter, wire: Wire, usage: Any) -> None:
     with track_task("test") as task:
         wire.openai.responses.create(**p.RESPONSE)
     if call_of(meter, task)["taskmeter.cost.status"] == "exact":
+        check_total(usage, "input_tokens", "output_tokens")
         assert task.usage.input_tokens == stated(usage, "input_tokens")
         assert task.usage.output_tokens == stated(usage, "output_tokens")
+
+
+UNKNOWN = st.text("abcdefgh", min_size=3, max_size=8).map(lambda name: f"{name}_tokens")
+
+
+@laws
+@given(name=UNKNOWN, count=st.integers(1, 10**6), details=st.sampled_from(["", "input_tokens_details"]))
+def test_unknown_count(meter: Meter, wire: Wire, name: str, count: int, details: str) -> None:
+    """A count of tomorrow is neither charged nor passed over."""
+    body = openai_response(GPT)
+    usage = body["usage"]
+    found = {**usage, details: {**usage[details], name: count}} if details else {**usage, name: count}
+    wire.says({**body, "usage": found})
+    with track_task("test") as task:
+        wire.openai.responses.create(**p.RESPONSE)
+    said = call_of(meter, task)
+    assert (said["taskmeter.cost.status"], said["taskmeter.cost.exact"]) == ("partial", "0.000078")
+    assert f"{name} ({count})" in said["taskmeter.cost.status.reason"]
+
+
+TURN = st.fixed_dictionaries({"type": st.sampled_from(["message", "compaction", "advisor_message"]),
+    "model": st.sampled_from([None, CLAUDE, "claude-opus-5"]), "input_tokens": COUNT,
+    "cache_read_input_tokens": COUNT, "output_tokens": COUNT})  # fmt: skip
+
+
+@laws
+@given(turns=st.lists(TURN, min_size=1, max_size=4))
+def test_turns(meter: Meter, wire: Wire, turns: list[Any]) -> None:
+    """The usage of a message with turns is that of all of them, each charged to the model that made it."""
+    wire.says({**anthropic_message(CLAUDE), "usage": {"input_tokens": 1, "output_tokens": 1, "iterations": turns}})
+    with track_task("test") as task:
+        wire.anthropic.messages.create(**p.MESSAGE)
+    assert call_of(meter, task)["taskmeter.cost.status"] == "exact"
+    assert task.usage.output_tokens == sum(turn["output_tokens"] for turn in turns)
+    cached = sum(turn["cache_read_input_tokens"] for turn in turns)
+    assert task.usage.input_tokens == cached + sum(turn["input_tokens"] for turn in turns)
+    # Sonnet 5 is 2 and 10 with .2 cached, Opus 5 two and a half times that.
+    assert task.cost.total == sum(
+        (2 * turn["input_tokens"] + Decimal("0.2") * turn["cache_read_input_tokens"] + 10 * turn["output_tokens"])
+        * (Decimal("2.5") if turn["model"] == "claude-opus-5" else 1) / 1_000_000 for turn in turns
+    )  # fmt: skip
 
 
 IMAGE_USAGE = usages(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from time import time_ns
 from typing import Any
 from weakref import WeakSet
 
@@ -10,10 +12,11 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from taskmeter import pricing
-from taskmeter._config import Settings
+from taskmeter._config import Settings, prices_from_environment
 from taskmeter._guard import guarded
 from taskmeter.capture import old_retries, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
+from taskmeter.capture.clock import use_clock
 from taskmeter.capture.driver import (
     HTTP_BODIES,
     HTTP_CLOSES,
@@ -127,17 +130,20 @@ def instrument(
     stream_usage: bool = True,
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
+    clock: Callable[[], int] = time_ns,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
 
     Spans and metrics go to the given providers, by default to OpenTelemetry's global ones; nothing is exported or
     replaced. `stream_usage` asks OpenAI and Azure to state the usage of a chat stream, and hides the extra chunk that
     brings it. `tokenizer` names a tiktoken encoding (`o200k_base`) for the estimates of requests whose usage is not
-    stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. `trust_remote_tasks` believes the baggage of
-    inbound requests when it names the task of the caller: say so only where every caller is yours. Works before or
-    after the SDKs are imported; calling it again changes the settings only.
-    Raises `UsageError` for a `client` that is not one of theirs, `ConfigurationError` for a setting that makes no
-    sense, `MissingDependencyError` for a tokenizer that cannot be had.
+    stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. `trust_remote_tasks` believes the
+    baggage of inbound requests when it names the task of the caller: say so only where every caller is yours. `clock`
+    tells the time, in Unix ns, whose prices a call has: replays and tests give that of the calls. Works before or after
+    the SDKs are imported; calling it again changes the settings only. The price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the
+    working directory, is read the first time, unless `configure` was given another.
+    Raises `UsageError` for a `client` that is not one of theirs, `MissingDependencyError` for a tokenizer that
+    cannot be had, `ConfigurationError` for a setting or a price file that makes no sense.
     """
     if client is not None and not _is_client(client):
         msg = f"instrument({type(client).__name__!r} object): pass an OpenAI or Anthropic client, or nothing for all"
@@ -153,6 +159,9 @@ def instrument(
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
     use_tokenizer(tokenizer)
+    use_clock(clock)
+    if not pricing.chosen():
+        pricing.use(prices_from_environment())
     with _lock:
         with guarded("capture.providers"):
             providers.use(tracer_provider, meter_provider)

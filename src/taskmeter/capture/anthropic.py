@@ -6,21 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from taskmeter.capture.anthropic_usage import VARIANTS, read_message
+from taskmeter.capture.counts import fields_of, is_count
 from taskmeter.capture.provider import Client, Options, is_post, request_path
-from taskmeter.capture.reading import (
-    Reading,
-    StreamReader,
-    count_field,
-    field,
-    has_count,
-    items,
-    not_counts,
-    split,
-    text_field,
-)
+from taskmeter.capture.reading import Reading, StreamReader, field, items, text_field
 from taskmeter.capture.tokens import estimated_tokens, how, request_tokens, utf8_length
 from taskmeter.pricing import provider_of
-from taskmeter.records import Part, Usage
+from taskmeter.records import Usage
 
 _PLATFORMS = {
     "bedrock": "aws.bedrock",
@@ -30,8 +22,6 @@ _PLATFORMS = {
 }
 _BATCHES = re.compile(r"/messages/batches(?:/[^/]+(?:/cancel)?)?$")
 _RESULTS = re.compile(r"/messages/batches/([^/]+)/results$")
-_VARIANTS = ("service_tier", "speed", "inference_geo")
-_STANDARD = frozenset({"standard", "default", "not_available", "global"})
 
 
 class Anthropic:
@@ -39,6 +29,7 @@ class Anthropic:
 
     package = "anthropic"
     traced_method: str | None = "_request"
+    served_as_asked: tuple[str, ...] = VARIANTS
 
     def operation(self, options: Options) -> str | None:
         """By path; counting tokens, batches and files are not calls."""
@@ -64,16 +55,7 @@ class Anthropic:
 
     def read(self, body: object, operation: str, request: Mapping[str, object]) -> Reading:
         """A message."""
-        usage = field(body, "usage")
-        tokens, doubt = _usage(usage)
-        return Reading(
-            usage=tokens,
-            model=text_field(body, "model"),
-            response_id=text_field(body, "id"),
-            finish_reasons=_reasons(text_field(body, "stop_reason")),
-            variants=_variants(usage),
-            doubt=doubt,
-        )
+        return read_message(fields_of(body), request)
 
     def stream_reader(self, operation: str, *, asked: bool) -> StreamReader:
         """Reads message events."""
@@ -108,14 +90,12 @@ class Anthropic:
 class _StreamReader:
     """`message_start` states the input; each `message_delta` states totals so far, and the last one counts."""
 
-    __slots__ = ("_counts", "_finish_reason", "_id", "_model", "_output_bytes", "_start", "_stated_output", "_stopped")
+    __slots__ = ("_message", "_output_bytes", "_stated_output", "_stopped", "_usage")
 
     def __init__(self) -> None:
-        self._start: object = None
-        self._counts: dict[str, object] = {}
-        self._model: str | None = None
-        self._id: str | None = None
-        self._finish_reason: str | None = None
+        self._message: dict[str, object] = {}
+        """What is known of the message, under its own names."""
+        self._usage: dict[str, object] = {}
         self._output_bytes = 0
         self._stated_output = False
         self._stopped = False
@@ -137,96 +117,41 @@ class _StreamReader:
             delta = field(event, "delta")
             for name in ("text", "thinking", "partial_json"):
                 self._output_bytes += utf8_length(text_field(delta, name))
+        elif kind == "content_block_start":
+            self._fall_back(field(event, "content_block"))
         elif kind == "message_start":
-            message = field(event, "message")
-            self._start = field(message, "usage")
-            self._model = text_field(message, "model")
-            self._id = text_field(message, "id")
+            message = fields_of(field(event, "message"))
+            self._message = {name: message.get(name) for name in ("id", "model", "container")}
+            self._usage = dict(fields_of(message.get("usage")))
         elif kind == "message_delta":
-            usage = field(event, "usage")
-            for name in _COUNTS:
-                value = field(usage, name)
-                if value is not None:  # what it omits keeps the value of `message_start`
-                    self._counts[name] = value
-            self._stated_output = self._stated_output or has_count(usage, "output_tokens")
-            self._finish_reason = text_field(event, "delta", "stop_reason") or self._finish_reason
+            # What they omit keeps the value of `message_start`.
+            self._message |= _stated(field(event, "delta"))
+            self._usage |= _stated(field(event, "usage"))
+            self._stated_output = self._stated_output or is_count(field(event, "usage", "output_tokens"))
         elif kind == "message_stop":
             self._stopped = True
 
+    def _fall_back(self, block: object) -> None:
+        """Another model goes on: the first named only itself in `message_start`."""
+        if text_field(block, "type") == "fallback":
+            self._message["content"] = [*items(self._message.get("content")), block]
+            self._message["model"] = text_field(block, "to", "model") or self._message.get("model")
+
     def reading(self, request: Mapping[str, object]) -> Reading:
-        counts: dict[str, object] = {name: field(self._start, name) for name in (*_COUNTS, *_VARIANTS)}
-        counts |= self._counts
+        usage = dict(self._usage)
         doubt = ""
-        if not has_count(counts, "input_tokens"):
-            counts["input_tokens"] = request_tokens(request)
+        if not is_count(usage.get("input_tokens")):
+            usage["input_tokens"] = request_tokens(request)
             doubt = f"the stream ended before its usage: tokens {how()}"
         if not self._stated_output:
             # `message_start` holds a placeholder for the output count.
-            counts["output_tokens"] = max(estimated_tokens(self._output_bytes), count_field(counts, "output_tokens"))
+            placeholder = usage.get("output_tokens")
+            made = estimated_tokens(self._output_bytes)
+            usage["output_tokens"] = max(made, placeholder) if is_count(placeholder) else made
             doubt = doubt or "the stream ended before its output count: estimated as UTF-8 bytes / 4"
-        usage, parts_doubt = _usage(counts)
-        return Reading(
-            usage, self._model, self._id, _reasons(self._finish_reason), _variants(counts), doubt or parts_doubt
-        )
+        reading = read_message({**self._message, "usage": usage}, request)
+        return replace(reading, doubt="; ".join(filter(None, (doubt, reading.doubt)))) if doubt else reading
 
 
-_COUNTS = (
-    "input_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
-    "cache_creation",
-    "output_tokens",
-    "output_tokens_details",
-    "server_tool_use",
-)
-
-
-_COUNT_PATHS = (
-    ("output_tokens",),
-    ("cache_read_input_tokens",),
-    ("cache_creation_input_tokens",),
-    ("cache_creation", "ephemeral_1h_input_tokens"),
-    ("output_tokens_details", "thinking_tokens"),
-    ("server_tool_use", "web_search_requests"),
-)
-
-
-def _usage(usage: object) -> tuple[Usage | None, str]:
-    """Counts as disjoint parts. Anthropic's `input_tokens` leaves out both cache counts."""
-    if not has_count(usage, "input_tokens"):
-        return None, ""
-    doubt = not_counts(usage, *_COUNT_PATHS)
-    if not has_count(usage, "output_tokens"):
-        doubt = doubt or "the response states no output count"
-    written = count_field(usage, "cache_creation_input_tokens")
-    written_1h = count_field(usage, "cache_creation", "ephemeral_1h_input_tokens")
-    # Without a breakdown a write lives 5 minutes.
-    writes, write_doubt = split(written, "cache_write_5m", {"cache_write_1h": written_1h})
-    output, output_doubt = split(
-        count_field(usage, "output_tokens"),
-        "output",
-        {"reasoning": count_field(usage, "output_tokens_details", "thinking_tokens")},
-    )
-    tokens: dict[Part, int] = {
-        "input": count_field(usage, "input_tokens"),
-        "cache_read": count_field(usage, "cache_read_input_tokens"),
-        **writes,
-        **output,
-    }
-    searches = count_field(usage, "server_tool_use", "web_search_requests")
-    return (
-        Usage({part: count for part, count in tokens.items() if count}, {"web_search": searches} if searches else {}),
-        doubt or write_doubt or output_doubt,
-    )
-
-
-def _variants(usage: object) -> tuple[tuple[str, str], ...]:
-    """What of the service tier, speed and geography is not standard, in the price data's words."""
-    found = {name: value for name in _VARIANTS if (value := text_field(usage, name)) and value not in _STANDARD}
-    if found.get("service_tier") == "batch":
-        found["processing"] = found.pop("service_tier")
-    return tuple(sorted(found.items()))
-
-
-def _reasons(reason: str | None) -> tuple[str, ...]:
-    return (reason,) if reason else ()
+def _stated(value: object) -> dict[str, object]:
+    return {name: stated for name, stated in fields_of(value).items() if stated is not None}

@@ -25,10 +25,12 @@ from taskmeter.account import Entry
 from taskmeter.capture import origins
 from taskmeter.capture.bounded import Key, Remembered
 from taskmeter.capture.call import Ending, without_call
+from taskmeter.capture.clock import now_ns
 from taskmeter.capture.priced import price_reading
 from taskmeter.capture.provider import Client, Options, Provider, is_post
 from taskmeter.capture.reading import Reading
 from taskmeter.capture.tally import Tally
+from taskmeter.capture.terms import Terms, place_of
 from taskmeter.records import NO_USAGE, Priced
 from taskmeter.telemetry import collected, providers, spans
 from taskmeter.telemetry.attributes import Attributes, identity_attributes, late_attributes
@@ -116,6 +118,8 @@ class BatchRead:
             names.SERVER_PORT: errand.client.base_url.port,
         }
         self._start_ns = time.time_ns()
+        self._at_ns = now_ns()
+        self._terms = Terms(place_of(str(errand.client.base_url), self._provider_name))
         self._start = time.perf_counter()
         self._tally = Tally()
         self._line = 0
@@ -190,7 +194,11 @@ class BatchRead:
 
     def _book(self, item: Reading) -> None:
         failed = item.usage is not None and not item.usage.tokens and not item.usage.fees
-        priced = Priced("exact") if failed else price_reading(item, provider=self._provider_name, at_ns=self._start_ns)
+        priced = (
+            Priced("exact")
+            if failed
+            else price_reading(item, provider=self._provider_name, at_ns=self._at_ns, terms=self._terms)
+        )
         self._tally.add(item, priced)
         unpriced = priced.status == "unpriced"
         usage = item.usage or NO_USAGE

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, cast
 from weakref import finalize
 
 from opentelemetry import context as otel
@@ -21,10 +21,13 @@ from taskmeter._guard import guarded
 from taskmeter.account import Entry
 from taskmeter.capture import open_calls, waiting
 from taskmeter.capture.attempts import Attempts
+from taskmeter.capture.clock import now_ns
 from taskmeter.capture.estimating import estimate
 from taskmeter.capture.priced import price_reading
 from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
 from taskmeter.capture.reading import Reading
+from taskmeter.capture.stated import HEADER
+from taskmeter.capture.terms import terms_of
 from taskmeter.records import NO_USAGE, Priced, Usage
 from taskmeter.telemetry import collected, providers, spans
 from taskmeter.telemetry.attributes import (
@@ -91,6 +94,10 @@ class Call:
         self._identity = identity_attributes(self._scope.task if self._scope is not None else None)
         self._process = os.getpid()
         self._start_ns = time.time_ns()
+        self._at_ns = now_ns()
+        self._terms = terms_of(client, self._request, provider.served_as_asked, self._provider_name)
+        self._stated_cost: str | None = None
+        """What a gateway says in a header that the answer cost."""
         self._start = time.perf_counter()
         self._first_chunk_seconds: float | None = None
         self._reading: Reading | None = None
@@ -184,8 +191,10 @@ class Call:
             self.context = otel.get_current()
             current.set_attributes({names.SPAN_KIND: "call", **self._identity})
 
-    def answered(self) -> None:
+    def answered(self, response: object) -> None:
         """A response has come. More than one for an attempt if the application's middleware asks again."""
+        if self._terms.gateway and not self.streams:  # a stream's header is sent before anything is known
+            self._stated_cost = cast("Any", response).headers.get(HEADER)
         self.traced()  # for a version of the SDK without the method that is hooked for it
         self._answers += 1
         self._repeats += self._answers > 1
@@ -275,7 +284,14 @@ class Call:
             self._on_span = self._priced
 
     def _price(self, reading: Reading) -> Priced:
-        return price_reading(reading, provider=self._provider_name, model=self._model, at_ns=self._start_ns)
+        return price_reading(
+            reading,
+            provider=self._provider_name,
+            model=self._model,
+            at_ns=self._at_ns,
+            terms=self._terms,
+            header=self._stated_cost,
+        )
 
     def _result_attributes(self) -> Attributes:
         attributes = late_attributes(self._scope)

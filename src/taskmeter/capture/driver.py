@@ -330,7 +330,7 @@ def _answered(call: Call, response: Any, breaker: Breaker, *, holds: bool) -> No
         if holds and call.streams and response is not None and response.is_success:
             hold(response, call)
     with guarded("capture.answered", breaker):
-        call.answered()
+        call.answered(response)
 
 
 def _read_answer(call: Call, result: Any, response: Any) -> None:

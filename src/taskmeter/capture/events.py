@@ -9,9 +9,11 @@ from opentelemetry.trace import SpanKind
 
 from taskmeter import _semconv as names
 from taskmeter.account import Entry
+from taskmeter.capture.clock import now_ns
 from taskmeter.capture.origins import Origin
 from taskmeter.capture.priced import price_reading
 from taskmeter.capture.reading import Reading
+from taskmeter.capture.terms import Terms, place_of
 from taskmeter.records import NO_USAGE
 from taskmeter.telemetry import providers, spans
 from taskmeter.telemetry.attributes import (
@@ -42,6 +44,7 @@ class EventCall:
         self._origin = origin
         self._context = origin.context
         self._start_ns = time.time_ns()
+        self._at_ns = now_ns()
         self._start = time.perf_counter()
         self.model = model
         """The model that was asked for."""
@@ -50,7 +53,10 @@ class EventCall:
 
     def end(self, reading: Reading, *, error_type: str | None = None) -> None:
         """Prices, books, pictures and counts it."""
-        priced = price_reading(reading, provider=self._server.provider, model=self.model, at_ns=self._start_ns)
+        terms = Terms(place_of(f"https://{self._server.host}/v1", self._server.provider))
+        priced = price_reading(
+            reading, provider=self._server.provider, model=self.model, at_ns=self._at_ns, terms=terms
+        )
         wasted = error_type is not None
         unpriced = int(priced.status == "unpriced")
         usage = reading.usage or NO_USAGE

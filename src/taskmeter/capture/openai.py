@@ -51,6 +51,7 @@ class OpenAI:
 
     package = "openai"
     traced_method: str | None = None
+    served_as_asked: tuple[str, ...] = ("service_tier",)
 
     def operation(self, options: Options) -> str | None:
         """By path, whatever base URL or deployment comes before."""

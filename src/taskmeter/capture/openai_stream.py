@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from taskmeter.capture.openai_usage import finish_reasons, read_answer
 from taskmeter.capture.reading import (
@@ -84,8 +85,12 @@ class OpenAIStreamReader:
         found = read_answer(event, self._operation)
         if found.usage is not None:
             # Some servers state a running usage on every chunk: the last one counts.
-            self._final = Reading(
-                found.usage, self._model, self._id, self._finish_reasons, self._variants(), found.doubt
+            self._final = replace(
+                found,
+                model=self._model,
+                response_id=self._id,
+                finish_reasons=self._finish_reasons,
+                variants=self._variants(),
             )
 
     def _read_response_event(self, kind: str, event: object) -> None:

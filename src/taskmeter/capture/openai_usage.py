@@ -5,42 +5,55 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from math import isfinite
+from typing import Final
 
-from taskmeter.capture.reading import Reading, count_field, field, has_count, items, not_counts, split, text_field
-from taskmeter.records import Part, Usage
+from taskmeter.capture.counts import fields_of
+from taskmeter.capture.openai_tokens import read_tokens
+from taskmeter.capture.openai_tools import ToolUse, tool_use
+from taskmeter.capture.reading import NO_FIELDS, Portion, Reading, field, items, text_field
+from taskmeter.records import Usage
 
-IMAGE_OPERATIONS = frozenset({"image_generation", "image_edit", "image_variation"})
-_IN_PROGRESS = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
-_FAILED = frozenset({"failed", "cancelled", "expired"})
-_LATER = frozenset({"response", "thread.run", "video"})
+_IMAGE_OPERATIONS: Final = frozenset({"image_generation", "image_edit", "image_variation"})
+_IN_PROGRESS: Final = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
+_FAILED: Final = frozenset({"failed", "cancelled", "expired"})
+_LATER: Final = frozenset({"response", "thread.run", "video"})
 """`object` of what may be answered before it is made, and is then polled by its id."""
-_FREE_MODELS = ("omni-moderation", "text-moderation")
-_HOSTED_TOOLS = {
-    "file_search_call": "file_search",
-    "code_interpreter_call": "code_interpreter",
-    "image_generation_call": "image_generation",
-}
-"""Items of a Response that OpenAI bills beside its tokens. Those without a price per call make the cost `partial`."""
+_FREE_MODELS: Final = ("omni-moderation", "text-moderation")
+_COSTS: Final = ("cost", "cost_in_usd_ticks")
+"""Fields of a usage that may state what the call cost."""
 
 
 def read_answer(body: object, operation: str) -> Reading:
     """A whole answer, parsed or as decoded JSON: told apart by its names, and by `operation` where those are shared."""
-    usage, doubt = _usage(field(body, "usage"), operation, _fees(body))
-    if usage is None:
-        usage, doubt = _units(body, operation, doubt)
-    tier = text_field(body, "service_tier")
-    status = text_field(body, "status")
-    model = text_field(body, "model")
+    answer = fields_of(body)
+    counted = answer.get("usage")
+    wrong: list[str] = []
+    tools = tool_use(answer, wrong)
+    tokens = read_tokens(counted, wrong, draws=operation in _IMAGE_OPERATIONS)
+    usage, doubt = (Usage(tokens, tools.fees), "") if tokens is not None else _units(answer, operation)
+    portions: tuple[Portion, ...] = ()
+    if tools.portions and usage is not None:
+        portions = (Portion(usage), *tools.portions)
+        for portion in tools.portions:
+            usage += portion.usage
+    if counted is not None:
+        counted = fields_of(counted)
+    status, tier, model = answer.get("status"), answer.get("service_tier"), answer.get("model")
+    status = status if isinstance(status, str) else None
+    model = model if isinstance(model, str) else None
     return Reading(
         usage=usage,
         model=model,
-        response_id=text_field(body, "id"),
-        finish_reasons=(status,) if status else finish_reasons(body),
-        variants=(("service_tier", tier),) if tier else (),
-        doubt=doubt,
-        free="OpenAI's moderation is free" if (model or "").startswith(_FREE_MODELS) else "",
-        in_progress=status in _IN_PROGRESS and text_field(body, "object") in _LATER and usage is None,
-        error_type=_error_type(body, status),
+        response_id=text_field(answer, "id"),
+        finish_reasons=(status,) if status else finish_reasons(answer),
+        variants=(("service_tier", tier),) if isinstance(tier, str) and tier else (),
+        doubt=doubt or tools.doubt,
+        gap="; ".join(wrong) or _unstated_search(operation, model, tools),
+        portions=portions,
+        costs=counted if counted is not None and any(name in counted for name in _COSTS) else NO_FIELDS,
+        free="OpenAI's moderation is free" if model is not None and model.startswith(_FREE_MODELS) else "",
+        in_progress=status in _IN_PROGRESS and answer.get("object") in _LATER and usage is None,
+        error_type=_error_type(answer, status) if status in _FAILED else None,
     )
 
 
@@ -52,7 +65,7 @@ def finish_reasons(body: object) -> tuple[str, ...]:
 
 def last_speech_event(body: object) -> object:
     """What ends speech that was asked for as events and read whole, which the SDK hands over as bytes."""
-    content = field(body, "response", "content")
+    content = getattr(getattr(body, "response", None), "content", None)
     if not isinstance(content, bytes) or not content.startswith((b"data:", b"event:")):
         return body
     at = content.rfind(b"speech.audio.done")
@@ -70,29 +83,7 @@ def request_units(operation: str, request: Mapping[str, object]) -> Usage | None
     return Usage({}, {"input_characters": len(text)})
 
 
-def _error_type(body: object, status: str | None) -> str | None:
-    """Why a job that the provider accepted came to nothing."""
-    if status not in _FAILED or text_field(body, "object") not in _LATER:
-        return None
-    return text_field(body, "error", "code") or text_field(body, "last_error", "code") or status
-
-
-def _units(body: object, operation: str, doubt: str) -> tuple[Usage | None, str]:
-    """What is billed by time: the audio heard (`usage.seconds`, or its `duration`), the video made."""
-    if operation in ("transcription", "translation"):
-        billed = _milliseconds(field(body, "usage", "seconds"))
-        if billed:
-            return Usage({}, {"input_audio_ms": billed}), ""
-        heard = _milliseconds(field(body, "duration"))
-        if heard:
-            return Usage({}, {"input_audio_ms": heard}), "the billed time is not stated: that of the audio"
-    made = _milliseconds(field(body, "seconds")) if text_field(body, "object") == "video" else 0
-    if made and text_field(body, "status") == "completed":
-        return Usage({}, {"output_video_ms": made}), ""
-    return None, doubt
-
-
-def _milliseconds(seconds: object) -> int:
+def milliseconds(seconds: object) -> int:
     """`seconds`, a number or as OpenAI writes it for videos a string, in whole ms; 0 for anything else."""
     if isinstance(seconds, str) and seconds.isascii() and seconds.isdigit() and len(seconds) < _LONGEST:
         seconds = int(seconds)
@@ -101,96 +92,33 @@ def _milliseconds(seconds: object) -> int:
     return round(seconds * 1000) if isfinite(seconds) and 0 < seconds < 10**_LONGEST else 0
 
 
-_LONGEST = 9
+_LONGEST: Final = 9
 """Digits of a duration in seconds: thirty years."""
 
-_INPUT_DETAILS: dict[str, Part] = {
-    "cached_tokens": "cache_read",
-    "cache_write_tokens": "cache_write",
-    "audio_tokens": "input_audio",
-    "image_tokens": "input_image",
-}
-_CACHED_DETAILS: dict[str, tuple[Part, Part]] = {
-    "audio_tokens": ("cache_read_audio", "input_audio"),
-    "image_tokens": ("cache_read_image", "input_image"),
-}
-_OUTPUT_DETAILS: dict[str, Part] = {
-    "reasoning_tokens": "reasoning",
-    "audio_tokens": "output_audio",
-    "image_tokens": "output_image",
-}
+
+def _error_type(answer: Mapping[str, object], status: str | None) -> str | None:
+    """Why a job that the provider accepted came to nothing."""
+    if answer.get("object") not in _LATER:
+        return None
+    return text_field(answer, "error", "code") or text_field(answer, "last_error", "code") or status
 
 
-def _usage(usage: object, operation: str, fees: dict[str, int]) -> tuple[Usage | None, str]:
-    """Counts as disjoint parts. OpenAI's totals include what their details state."""
-    if has_count(usage, "prompt_tokens"):
-        input_total, output_total = "prompt_tokens", "completion_tokens"
-    elif has_count(usage, "input_tokens"):
-        input_total, output_total = "input_tokens", "output_tokens"
-    else:
-        return None, ""
-    input_details, output_details = _details(usage, input_total), _details(usage, output_total)
-    cached = (input_details, "cached_tokens_details")
-    late_write = (input_details, "cache_write_tokens_details", "ttl_12h_tokens")
-    doubt = not_counts(
-        usage,
-        (output_total,),
-        *((input_details, name) for name in _INPUT_DETAILS),
-        *((*cached, name) for name in _CACHED_DETAILS),
-        *((output_details, name) for name in _OUTPUT_DETAILS),
-    )
-    unstated = count_field(usage, "total_tokens") - count_field(usage, input_total) - count_field(usage, output_total)
-    if unstated > 0 or not (has_count(usage, output_total) or has_count(usage, "total_tokens")):
-        doubt = doubt or "its counts do not add up to a total"
-    if count_field(usage, *late_write):
-        doubt = doubt or "written to the cache for 12 hours, charged as for 30 minutes"
-    parts: dict[Part, int] = {part: count_field(usage, input_details, name) for name, part in _INPUT_DETAILS.items()}
-    for name, (part, uncached) in _CACHED_DETAILS.items():
-        count = count_field(usage, *cached, name)
-        parts[part] = count
-        parts["cache_read"] -= count
-        parts[uncached] -= count
-    if min(parts.values()) < 0:
-        parts = {part: max(count, 0) for part, count in parts.items()}
-        doubt = doubt or "more tokens of a kind came from the cache than there were"
-    input_tokens, input_doubt = split(count_field(usage, input_total), "input", parts)
-    whole: Part = "output"
-    if operation in IMAGE_OPERATIONS and not has_count(usage, output_details, "image_tokens"):
-        whole = "output_image"
-    output_tokens, output_doubt = split(
-        count_field(usage, output_total),
-        whole,
-        {part: count_field(usage, output_details, name) for name, part in _OUTPUT_DETAILS.items()},
-    )
-    return Usage({**input_tokens, **output_tokens}, fees), doubt or input_doubt or output_doubt
+def _unstated_search(operation: str, model: str | None, tools: ToolUse) -> str:
+    """Models that search the web in a chat are billed for it by the request, which their answers do not tell."""
+    searches = operation == "chat" and model is not None and "-search-" in model and "web_search" not in tools.fees
+    return "searches of the web are billed, and not stated" if searches else ""
 
 
-def _details(usage: object, total: str) -> str:
-    """The name under which a total is broken down: transcriptions write `input_token_details`, all others with an s."""
-    singular = f"{total.removesuffix('s')}_details"
-    return singular if field(usage, singular) is not None else f"{total}_details"
-
-
-def _fees(body: object) -> dict[str, int]:
-    """What is billed beside tokens: hosted tools of a Response, drawings that another model made."""
-    output = items(field(body, "output"))
-    fees: dict[str, int] = {}
-    svg = count_field(body, "svg_usage", "total_tokens")
-    if svg:
-        fees["svg_tokens"] = svg
-    if not output and field(body, "tool_usage") is None:
-        return fees
-    stated = ("tool_usage", "web_search", "num_requests")
-    fees["web_search"] = (
-        count_field(body, *stated)
-        if has_count(body, *stated)
-        else sum(
-            text_field(item, "type") == "web_search_call" and text_field(item, "action", "type") in (None, "search")
-            for item in output
-        )
-    )
-    for item in output:
-        fee = _HOSTED_TOOLS.get(text_field(item, "type") or "")
-        if fee is not None:
-            fees[fee] = fees.get(fee, 0) + 1
-    return {fee: count for fee, count in fees.items() if count}
+def _units(answer: Mapping[str, object], operation: str) -> tuple[Usage | None, str]:
+    """What is billed by time: the audio heard (`usage.seconds`, or its `duration`), the video made."""
+    if operation in ("transcription", "translation"):
+        billed = milliseconds(field(answer, "usage", "seconds"))
+        if billed:
+            return Usage({}, {"input_audio_ms": billed}), ""
+        heard = milliseconds(answer.get("duration"))
+        if heard:
+            return Usage({}, {"input_audio_ms": heard}), "the billed time is not stated: that of the audio"
+    made = milliseconds(answer.get("seconds")) if answer.get("object") == "video" else 0
+    if made and answer.get("status") == "completed":
+        return Usage({}, {"output_video_ms": made}), ""
+    return None, ""

@@ -22,6 +22,9 @@ class Provider(Protocol):
     traced_method: str | None
     """The method of its base client that it runs inside its own span, if it is one that traces."""
 
+    served_as_asked: tuple[str, ...]
+    """Fields of a request that its answer repeats as they were served, and that decide its price."""
+
     def operation(self, options: Options) -> str | None:
         """`gen_ai.operation.name` of a request; `None` for one that is not a call (polling, listing)."""
         ...
@@ -68,9 +71,12 @@ class Provider(Protocol):
 
 
 def request_body(options: Options) -> Mapping[str, object]:
-    """The JSON body of a request; empty for one without."""
-    body = getattr(options, "json_data", None)
-    return cast("Mapping[str, object]", body) if isinstance(body, Mapping) else {}
+    """The JSON body of a request, with what the application adds to it as `extra_body`; empty for one without."""
+    body, extra = getattr(options, "json_data", None), getattr(options, "extra_json", None)
+    if isinstance(body, Mapping):
+        known = cast("Mapping[str, object]", body)
+        return {**known, **cast("Mapping[str, object]", extra)} if isinstance(extra, Mapping) and extra else known
+    return {}
 
 
 def request_path(options: Options) -> str:

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeGuard, cast
+from dataclasses import field as dataclass_field
+from types import MappingProxyType
+from typing import Protocol, cast
 
-from taskmeter.records import Part, Usage
+from taskmeter.capture.counts import fields_of, is_count
+from taskmeter.records import Usage
+
+NO_FIELDS: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some of the usage of a call, made by a model of its own or from a prompt of its own, and priced by itself."""
+
+    usage: Usage
+    model: str | None = None
+    """`None` for the model that answered."""
+    tiered: bool = True
+    """Whether it was processed in the tier that the answer names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +30,7 @@ class Reading:
     """What one response, or as much of a stream as was read, says."""
 
     usage: Usage | None = None
-    """`None` when it states none."""
+    """All of it; `None` when it states none."""
     model: str | None = None
     """The model that answered."""
     response_id: str | None = None
@@ -22,7 +38,13 @@ class Reading:
     variants: tuple[tuple[str, str], ...] = ()
     """What else the price depends on, as sorted pairs: the served tier, the speed."""
     doubt: str = ""
-    """Why the counts are not the provider's last word; empty when they are."""
+    """Why the counts are an estimate; empty when they are the provider's last word."""
+    gap: str = ""
+    """Why something billed may be missing from the counts, which may contradict each other; empty when nothing is."""
+    portions: tuple[Portion, ...] = ()
+    """The same usage, as it is to be priced; empty where it is all of one model and one prompt."""
+    costs: Mapping[str, object] = dataclass_field(default_factory=lambda: NO_FIELDS)
+    """The fields of the usage, if any of them may state what the call cost."""
     free: str = ""
     """Why nothing is billed, whatever the usage; empty when something may be."""
     in_progress: bool = False
@@ -62,8 +84,11 @@ def field(value: object, *path: str) -> object:
     for name in path:
         if value is None:
             return None
-        # A dict is what JSON decodes to; a check for any `Mapping` costs 20 times as much.
-        value = cast("dict[str, object]", value).get(name) if isinstance(value, dict) else getattr(value, name, None)
+        if isinstance(value, dict):
+            value = cast("dict[str, object]", value).get(name)
+        else:
+            own: Mapping[str, object] = getattr(value, "__dict__", NO_FIELDS)
+            value = own[name] if name in own else fields_of(value).get(name)
     return value
 
 
@@ -76,40 +101,9 @@ def text_field(value: object, *path: str) -> str | None:
 def count_field(value: object, *path: str) -> int:
     """The count at `path`; 0 for anything else."""
     found = field(value, *path)
-    return found if _is_count(found) else 0
-
-
-def has_count(value: object, *path: str) -> bool:
-    """Whether there is a count at `path`, 0 included."""
-    return _is_count(field(value, *path))
-
-
-def not_counts(value: object, *paths: tuple[str, ...]) -> str:
-    """A doubt for the first of `paths` at which there is something else than a count; empty for none."""
-    for path in paths:
-        found = field(value, *path)
-        if found is not None and not _is_count(found):
-            return f"{'.'.join(path)} is {type(found).__name__} {str(found)[:20]}, no count"
-    return ""
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT
-
-
-_MAX_COUNT = 2**53
-"""No call has that many tokens, and OpenTelemetry's 64-bit integers and doubles hold it exactly."""
+    return found if is_count(found) else 0
 
 
 def items(value: object) -> list[object]:
     """`value` if it is a list, else an empty one: gateways send `null` for lists."""
     return cast("list[object]", value) if isinstance(value, list) else []
-
-
-def split(total: int, rest: Part, parts: dict[Part, int]) -> tuple[dict[Part, int], str]:
-    """`total` as disjoint `parts` and what is left as `rest`, zeros dropped; and a doubt if the parts exceed it."""
-    left = total - sum(parts.values())
-    whole: dict[Part, int] = {part: count for part, count in parts.items() if count}
-    if left > 0:
-        whole[rest] = left
-    return whole, "" if left >= 0 else f"parts of {total} {rest} tokens add up to more"

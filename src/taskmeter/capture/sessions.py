@@ -23,7 +23,7 @@ from taskmeter.capture.events import EventCall, Server
 from taskmeter.capture.hooks import Hook
 from taskmeter.capture.openai import OpenAI
 from taskmeter.capture.reading import Reading, field, text_field
-from taskmeter.capture.session_usage import milliseconds, read_session_response, read_transcription
+from taskmeter.capture.session_usage import read_session_response, read_transcription, session_time
 from taskmeter.pricing import provider_of
 from taskmeter.records import Usage
 from taskmeter.telemetry import collected
@@ -146,9 +146,9 @@ class Session:
             call.end(reading, error_type=(code or "failed") if failed else None)
 
     def _metered_so_far(self, kind: str, event: object) -> None:
-        used = milliseconds(field(event, "usage", "seconds"))
+        used = session_time(field(event, "usage", "seconds"))
         if used is not None:
-            self._whole_usage = Usage({}, {"input_audio_ms": used} if used else {})
+            self._whole_usage = used
         if kind == "session.closed":
             self._end_whole("the session is billed by its duration, which was not stated", error_type=None, cut=False)
 

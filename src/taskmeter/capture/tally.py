@@ -6,11 +6,10 @@ from decimal import Decimal
 
 from taskmeter import _semconv as names
 from taskmeter.account import stated_charge
+from taskmeter.capture.priced import RANK
 from taskmeter.capture.reading import Reading
 from taskmeter.records import ZERO, CostStatus, Part, Priced, Usage, add
 from taskmeter.telemetry.attributes import Attributes, cost_attributes, usage_attributes
-
-_RANK: dict[CostStatus, int] = {"exact": 0, "estimated": 1, "partial": 2}
 
 
 class Tally:
@@ -19,7 +18,7 @@ class Tally:
     def __init__(self) -> None:
         self.items = 0
         self._unpriced = 0
-        self._amount = ZERO
+        self._amount = self._listed = self._contracted = ZERO
         self._worst: CostStatus = "exact"
         self._origin = ""
         self._reason = ""
@@ -42,10 +41,12 @@ class Tally:
         if priced.status == "unpriced":
             self._unpriced += 1
             return
-        if _RANK.get(priced.status, 0) > _RANK[self._worst]:
+        if RANK[priced.status] > RANK[self._worst]:
             self._worst = priced.status
         for charge in priced.charges:
             self._amount = add(self._amount, charge.amount)
+            self._listed = add(self._listed, charge.list_amount)
+            self._contracted = add(self._contracted, charge.contracted_amount)
 
     @property
     def usage(self) -> Usage:
@@ -69,6 +70,7 @@ class Tally:
             return Priced("unpriced", reason=self._reason)
         estimated = self._worst != "exact"
         lump = stated_charge(self._amount, "model", self.model, Decimal(self.items), "item", estimated=estimated)
+        lump = lump._replace(list_amount=self._listed, contracted=self._contracted)
         if self._unpriced:
             reason = f"{self._unpriced} of {self.items} items have no price: {self._reason}"
             return Priced("partial", (lump,), self._origin, reason)
