@@ -31,7 +31,7 @@ def test_calls_get_their_cost_without_a_line_of_code(tmp_path: Path, opentelemet
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_LOGS_EXPORTER": "none",
-            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "httpx",
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "httpx,httpx2",
             "OTEL_SERVICE_NAME": "untouched",
         }
         done = run(BARE, tmp_path, command=opentelemetry_instrument, **variables)
@@ -64,7 +64,7 @@ print(sorted(type(p).__name__ for p in processors), work().calls)
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_LOGS_EXPORTER": "none",
-            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "httpx",
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "httpx,httpx2",
         }
         done = run(program, tmp_path, command=opentelemetry_instrument, **variables)
     assert (done.code, done.err) == (0, "")
