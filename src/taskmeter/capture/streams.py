@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from copy import copy
 from functools import partial
+from types import MethodType
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -59,9 +60,9 @@ class Events:
     __slots__ = ("_make", "_stream", "_twin")
 
     def __init__(self, wrapped: Callable[..., Any], stream: Any) -> None:
-        # Somebody else's wrapper beneath ours may be no method: then there is nothing to give the twin to.
-        function = getattr(wrapped, "__func__", None)
-        self._make: Callable[[Any], Any] = function or (lambda _twin: wrapped())
+        # Of somebody else's wrapper beneath ours there is nothing to give the twin to, whatever it says of itself.
+        self._make: Callable[[Any], Any]
+        self._make = wrapped.__func__ if type(wrapped) is MethodType else lambda _twin: wrapped()
         self._stream = ref(stream)
         self._twin = stream  # stays so if it cannot be copied
         with guarded("capture.twin"):

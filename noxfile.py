@@ -1,0 +1,57 @@
+"""Tests on what else the library has to work with, each in its own environment; see docs/compatibility.md."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = True
+
+# --- SDKs, OpenTelemetry and Pythons
+
+NEWEST = ("openai>=3", "anthropic>=2")
+SDKS = [
+    nox.param("openai==1.66.0", "anthropic==0.50.0", id="openai-1-oldest"),
+    nox.param("openai>=1,<2", "anthropic>=0,<1", id="openai-1-newest"),
+    nox.param("openai==2.0.0", "anthropic==1.0.0", id="openai-2-oldest"),
+    nox.param("openai>=2,<3", "anthropic>=1,<2", id="openai-2-newest"),
+    nox.param("openai==3.0.0", "anthropic==2.0.0", id="openai-3-oldest"),
+    nox.param(*NEWEST, id="newest"),
+]
+"""Of each SDK the oldest and the newest of each major: Anthropic's 0, 1 and 2 beside OpenAI's 1, 2 and 3."""
+
+
+def install(session: nox.Session, *pins: str) -> None:
+    """The library and what its capture tests need, on the SDKs that `pins` name."""
+    session.install("--group", "capture", "-e", ".[otlp,report,tokens]", *pins)
+
+
+def capture(session: nox.Session, *, old: bool = False) -> None:
+    """Runs the capture tests. On `old` SDKs a feature that is not there yet skips its test; else it fails it."""
+    session.run("uv", "pip", "freeze", "--exclude-editable", external=True)
+    session.run("pytest", "tests/capture", *session.posargs, env={"TASKMETER_OLD_SDKS": "1"} if old else {})
+
+
+@nox.session(python="3.11")
+@nox.parametrize(["openai", "anthropic"], SDKS)
+def sdks(session: nox.Session, openai: str, anthropic: str) -> None:
+    """The capture tests on the oldest and newest SDKs of each major version."""
+    install(session, openai, anthropic)
+    capture(session, old=(openai, anthropic) != NEWEST)
+
+
+@nox.session(python="3.11")
+def lowest(session: nox.Session) -> None:
+    """The oldest of everything that pyproject.toml allows: SDKs, OpenTelemetry and the rest."""
+    session.install("--group", "capture")
+    session.install("--resolution", "lowest-direct", "-r", "pyproject.toml", "--extra", "all")
+    session.install("--no-deps", "-e", ".")
+    capture(session, old=True)
+
+
+@nox.session(python=["3.12", "3.13"])
+def pythons(session: nox.Session) -> None:
+    """The newer Pythons, with the newest SDKs."""
+    install(session, *NEWEST)
+    capture(session)
