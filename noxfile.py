@@ -22,23 +22,29 @@ SDKS = [
 """Of each SDK the oldest and the newest of each major: Anthropic's 0, 1 and 2 beside OpenAI's 1, 2 and 3."""
 
 
+ROOMS = ("scopes", "telemetry", "account", "pricing", "reports", "spool/test_write_and_read.py", "test_cli.py")
+"""What else depends on OpenTelemetry and the rest, and needs no more than the tests of capture do."""
+
+
 def install(session: nox.Session, *pins: str) -> None:
     """The library and what its capture tests need, on the SDKs that `pins` name."""
-    session.install("--group", "capture", "-e", ".[otlp,report,tokens]", *pins)
+    session.install("--group", "capture", "-e", ".[all]", *pins)
 
 
-def capture(session: nox.Session, *, old: bool = False) -> None:
-    """Runs the capture tests. On `old` SDKs a feature that is not there yet skips its test; else it fails it."""
+def check(session: nox.Session, *rooms: str, old: bool = False) -> None:
+    """Runs the demo and the tests of capture and `rooms`. What an `old` SDK has not yet skips a test, else fails it."""
     session.run("uv", "pip", "freeze", "--exclude-editable", external=True)
-    session.run("pytest", "tests/capture", *session.posargs, env={"TASKMETER_OLD_SDKS": "1"} if old else {})
+    session.run("taskmeter", "demo", silent=True)
+    env = {"TASKMETER_OLD_SDKS": "1"} if old else {}
+    session.run("pytest", "tests/capture", *(f"tests/{room}" for room in rooms), *session.posargs, env=env)
 
 
 @nox.session(python="3.11")
 @nox.parametrize(["openai", "anthropic"], SDKS)
 def sdks(session: nox.Session, openai: str, anthropic: str) -> None:
-    """The capture tests on the oldest and newest SDKs of each major version."""
+    """The oldest and newest SDKs of each major version."""
     install(session, openai, anthropic)
-    capture(session, old=(openai, anthropic) != NEWEST)
+    check(session, old=(openai, anthropic) != NEWEST)
 
 
 @nox.session(python="3.11")
@@ -47,11 +53,11 @@ def lowest(session: nox.Session) -> None:
     session.install("--group", "capture")
     session.install("--resolution", "lowest-direct", "-r", "pyproject.toml", "--extra", "all")
     session.install("--no-deps", "-e", ".")
-    capture(session, old=True)
+    check(session, *ROOMS, old=True)
 
 
 @nox.session(python=["3.12", "3.13"])
 def pythons(session: nox.Session) -> None:
     """The newer Pythons, with the newest SDKs."""
     install(session, *NEWEST)
-    capture(session)
+    check(session)

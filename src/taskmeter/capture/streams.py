@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from copy import copy
 from functools import partial
 from types import MethodType
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary, ref
 
 from taskmeter._guard import guarded
@@ -61,8 +61,8 @@ class Events:
 
     def __init__(self, wrapped: Callable[..., Any], stream: Any) -> None:
         # Of somebody else's wrapper beneath ours there is nothing to give the twin to, whatever it says of itself.
-        self._make: Callable[[Any], Any]
-        self._make = wrapped.__func__ if type(wrapped) is MethodType else lambda _twin: wrapped()
+        method = cast("Any", wrapped) if type(wrapped) is MethodType else None
+        self._make: Callable[[Any], Any] = (lambda _twin: wrapped()) if method is None else method.__func__
         self._stream = ref(stream)
         self._twin = stream  # stays so if it cannot be copied
         with guarded("capture.twin"):
