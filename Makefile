@@ -3,10 +3,10 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
-SOURCES := src tests bench examples conftest.py
+SOURCES := src tests bench examples conftest.py noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz backends examples coverage lint format types layers wheel bench clean
+.PHONY: help setup demo test fuzz backends sdks examples coverage lint format types layers wheel bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ backends: $(RUN) ## run the tests that send to real backends
 
 fuzz: $(RUN) ## run 10,000 fuzzed answers, and the leak tests in full size
 	$(BIN)/python -m pytest -m fuzz $(ARGS)
+
+sdks: $(DEV) ## run the capture tests on old and new SDKs, OpenTelemetry and Pythons; ARGS="-s lowest" for some of it
+	$(BIN)/nox $(or $(ARGS),-s sdks lowest pythons)
 
 examples: $(RUN) ## run the examples in README, docs and docstrings
 	$(BIN)/python -m pytest $(wildcard README.md docs) src $(ARGS)
@@ -63,5 +66,5 @@ bench: $(RUN) ## measure overhead; ARGS=--quick for a short run
 
 clean: ## remove everything that can be made again
 	rm -rf .venv build dist htmlcov .coverage .coverage.* bench/results .hypothesis
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .nox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find src tests bench tools -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 from taskmeter import _semconv
@@ -32,6 +33,28 @@ def test_every_link_between_documents_leads_somewhere() -> None:
             if not file.exists() or (heading and heading not in _anchors(file)):
                 broken.append(f"{document.name}: {target}")
     assert broken == []
+
+
+def test_oldest_versions_are_those_that_are_allowed_and_tested() -> None:
+    """docs/compatibility.md starts where pyproject.toml and the matrix do, and names every version that is pinned."""
+    page, matrix = (ROOT / "docs" / "compatibility.md").read_text(), (ROOT / "noxfile.py").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    allowed = dict(
+        re.findall(
+            r"([a-z-]+)>=([\d.]+)", " ".join([*project["dependencies"], *extras["openai"], *extras["anthropic"]])
+        )
+    )
+    rows = re.findall(r"^\| (\d\S+) \| (\d\S+) \|", page, re.MULTILINE)
+    assert rows[0] == (f"{allowed['openai']}.0", f"{allowed['anthropic']}.0")
+    pinned = re.findall(r'"openai==(\S+)", "anthropic==(\S+)"', matrix)
+    assert pinned == [rows[0], rows[2], rows[4]]
+    core = {
+        name: oldest
+        for names, oldest in re.findall(r"^\| ([a-z, -]+) \| ([\d.]+) \|", page, re.MULTILINE)
+        for name in names.split(", ")
+    }
+    assert {**core, "openai": allowed["openai"], "anthropic": allowed["anthropic"]} == allowed
 
 
 def _anchors(file: Path) -> set[str]:

@@ -23,6 +23,7 @@ OLD = "TASKMETER_OLD_SDKS" in os.environ
 With the newest it fails the test, as the feature was renamed or removed."""
 
 _OURS = str(Path(taskmeter.__file__).parent)
+_UNKNOWN_NAME = re.compile(r"cannot import name '(\w+)'")
 _UNKNOWN_ARGUMENT = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
 
 
@@ -55,9 +56,10 @@ def lacking(error: BaseException) -> str | None:
         return None
     if isinstance(error, TypeError):
         found = _UNKNOWN_ARGUMENT.search(str(error))
-        return found and f"the argument {found[2]!r} of {found[1]}()"
+        return found and f"argument {found[2]!r} of {found[1]}()"
     if isinstance(error, ImportError):
-        home, missing = error.name or "", re.sub(r" \(.*\)$", "", str(error))
+        home = error.name or ""
+        missing = f"{home}.{found[1]}" if (found := _UNKNOWN_NAME.search(str(error))) else home
     elif isinstance(error, AttributeError):
         owner = error.obj if isinstance(error.obj, ModuleType | type) else type(error.obj)
         home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__

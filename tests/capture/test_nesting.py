@@ -11,12 +11,13 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+import wrapt
 from opentelemetry.trace import get_current_span
 
 from taskmeter import track_task
-from taskmeter.demo.stub import Billed, Error, Script, StubProvider, anthropic_message, openai_chat
+from taskmeter.demo.stub import Billed, Error, Script, StubProvider, anthropic_message, openai_chat, openai_response
 from tests.capture import programs as p
-from tests.capture.harness import CLAUDE, CLAUDE_USD, GPT, GPT_USD, HTTP, Kit, Meter, attributes
+from tests.capture.harness import CLAUDE, CLAUDE_USD, GPT, GPT_USD, HTTP, Kit, Meter, attributes, run_metered
 
 MESSAGE = anthropic_message(CLAUDE)
 SMALL = anthropic_message(CLAUDE, "No.", Billed(input=10, output=2))
@@ -123,6 +124,49 @@ def test_context_of_the_caller_is_as_before(meter: Meter) -> None:
         client.close()
     assert all(span.parent and span.parent.span_id == outer.get_span_context().span_id for span in meter.spans("call"))
     assert task.calls == 2
+
+
+class Closure:
+    """A wrapper of a neighbour's that makes of itself a plain function, not a method."""
+
+    def __init__(self, function: Any, seen: list[Any]) -> None:
+        self._function, self._seen = function, seen
+
+    def __get__(self, stream: Any, owner: type) -> Any:
+        return lambda: watched(self._function.__get__(stream, owner)(), self._seen)
+
+
+def transparent(function: Any, seen: list[Any]) -> Any:
+    """A neighbour's wrapper that says to be the method that it wraps."""
+    return wrapt.FunctionWrapper(function, lambda wrapped, _, args, kwargs: watched(wrapped(*args, **kwargs), seen))
+
+
+def watched(events: Any, seen: list[Any]) -> Any:
+    for event in events:
+        seen.append(event)
+        yield event
+
+
+@pytest.mark.parametrize("wrapper", [Closure, transparent])
+@pytest.mark.parametrize("beneath", [True, False], ids=["beneath", "above"])
+def test_wrapper_of_a_neighbour_on_the_same_stream(
+    wrapper: Any, monkeypatch: pytest.MonkeyPatch, *, beneath: bool
+) -> None:
+    """Whoever came first, it sees every event, and so do we and the application."""
+    seen: list[Any] = []
+    meter = Meter()
+
+    def put_on() -> None:
+        monkeypatch.setattr(openai.Stream, "__stream__", wrapper(vars(openai.Stream)["__stream__"], seen))
+
+    for step in (put_on, meter.instrument) if beneath else (meter.instrument, put_on):
+        step()
+    run = run_metered(p.response_stream, (openai_response(GPT),), meter)
+    for step in (meter.close, monkeypatch.undo) if beneath else (monkeypatch.undo, meter.close):
+        step()
+    assert [event.type for event in seen] == [event["type"] for _, event in run.seen[1]]
+    assert seen[-1].type == "response.completed"
+    assert (run.task.calls, run.task.cost.total, meter.leaf_sum()) == (1, GPT_USD, GPT_USD)
 
 
 def passing(request: Any, call_next: Any) -> Any:

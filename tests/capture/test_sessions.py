@@ -98,8 +98,13 @@ def heard(connection: Any) -> list[str]:
     return [event.type for event in connection]
 
 
+def spoken(api: Any) -> Any:
+    """Where realtime sessions are: they were born in beta."""
+    return api.realtime if hasattr(api, "realtime") else api.beta.realtime
+
+
 def realtime_session(address: str) -> Any:
-    with client(address) as api, api.realtime.connect(model="gpt-realtime") as connection:
+    with client(address) as api, spoken(api).connect(model="gpt-realtime") as connection:
         connection.response.create()
         return type(connection), heard(connection)
 
@@ -111,13 +116,13 @@ def realtime_beta(address: str) -> Any:
 
 
 def realtime_raw(address: str) -> Any:
-    with client(address) as api, api.realtime.connect(model="gpt-realtime") as connection:
+    with client(address) as api, spoken(api).connect(model="gpt-realtime") as connection:
         connection.response.create()
         return [connection.recv_bytes() for _ in range(4)]
 
 
 async def realtime_async(address: str) -> Any:
-    async with client(address, openai.AsyncOpenAI) as api, api.realtime.connect(model="gpt-realtime") as connection:
+    async with client(address, openai.AsyncOpenAI) as api, spoken(api).connect(model="gpt-realtime") as connection:
         await connection.response.create()
         return type(connection), [event.type async for event in connection]
 
@@ -188,9 +193,9 @@ def run(program: Callable[[str], Any], address: str) -> Any:
 @pytest.mark.parametrize("program", [*REALTIME, *RESPONSES], ids=lambda program: program.__name__)
 def test_response_over_a_socket_is_one_call(meter: Meter, program: Any) -> None:
     """The events and types are those that the application sees bare; the cost is the one that the last event states."""
-    spoken = program in REALTIME
-    script: Any = {"greeting": [CREATED] if spoken else []}
-    answer = realtime("resp_1") if spoken else over_socket("resp_1")
+    over_realtime = program in REALTIME
+    script: Any = {"greeting": [CREATED] if over_realtime else []}
+    answer = realtime("resp_1") if over_realtime else over_socket("resp_1")
     meter.close()
     with socket(answer, **script) as address:
         bare = run(program, address)
@@ -202,11 +207,11 @@ def test_response_over_a_socket_is_one_call(meter: Meter, program: Any) -> None:
     [span] = meter.spans("call")
     found = attributes(span)
     assert (task.calls, task.attempts, task.unpriced_calls) == (1, 1, 0)
-    assert task.cost.total == meter.leaf_sum() == (USAGE_USD if spoken else GPT_USD)
+    assert task.cost.total == meter.leaf_sum() == (USAGE_USD if over_realtime else GPT_USD)
     assert task.cost.estimated == task.cost.wasted == 0
     assert found["taskmeter.cost.status"] == "exact"
-    assert found["gen_ai.usage.input_tokens"] == (250 if spoken else 120)
-    assert span.name == ("realtime gpt-realtime" if spoken else "chat gpt-5-mini")
+    assert found["gen_ai.usage.input_tokens"] == (250 if over_realtime else 120)
+    assert span.name == ("realtime gpt-realtime" if over_realtime else "chat gpt-5-mini")
     assert found["gen_ai.response.id"] == "resp_1"
     assert found["gen_ai.provider.name"] == "openai"
     assert found["server.address"] == "127.0.0.1"
@@ -220,7 +225,7 @@ def test_several_responses_of_a_session(meter: Meter) -> None:
     with (
         socket(*answers, greeting=[CREATED]) as address,
         client(address) as api,
-        api.realtime.connect(model="gpt-realtime") as connection,
+        spoken(api).connect(model="gpt-realtime") as connection,
     ):
         assert connection.recv().type == "session.created"
         for _ in answers:
@@ -265,7 +270,7 @@ def test_transcription_is_a_call_of_its_own_model(meter: Meter, usage: Any, usd:
 
 
 def close_early(address: str) -> None:
-    with client(address) as api, api.realtime.connect(model="gpt-realtime") as connection:
+    with client(address) as api, spoken(api).connect(model="gpt-realtime") as connection:
         connection.response.create()
         while connection.recv().type != "response.created":
             pass
@@ -273,7 +278,7 @@ def close_early(address: str) -> None:
 
 def drop(address: str) -> None:
     api = client(address)
-    connection = api.realtime.connect(model="gpt-realtime").enter()
+    connection = spoken(api).connect(model="gpt-realtime").enter()
     connection.response.create()
     while connection.recv().type != "response.created":
         pass
@@ -338,7 +343,7 @@ def test_what_is_no_json_is_passed_on(meter: Meter) -> None:
         socket(["response.done {", *realtime("a")], greeting=[CREATED]) as address,
         track_task("test") as task,
         client(address) as api,
-        api.realtime.connect(model="gpt-realtime") as connection,
+        spoken(api).connect(model="gpt-realtime") as connection,
     ):
         connection.response.create()
         connection.recv()

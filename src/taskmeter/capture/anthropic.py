@@ -42,7 +42,7 @@ class Anthropic:
         return platform or provider_of(str(client.base_url)) or "anthropic"
 
     def opens_span(self, client: Client, options: Options) -> bool:
-        """Since 0.117 the SDK traces its calls, unless the application or the environment switched that off."""
+        """Since 1.14 the SDK traces its calls, unless the application or the environment switched that off."""
         return bool(getattr(options, "span_name", None)) and getattr(client, "_tracer", None) is not None
 
     def with_usage(self, client: Client, options: Options, operation: str) -> Options | None:

@@ -6,7 +6,8 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from copy import copy
 from functools import partial
-from typing import Any
+from types import MethodType
+from typing import Any, cast
 from weakref import WeakKeyDictionary, ref
 
 from taskmeter._guard import Breaker, guarded
@@ -61,9 +62,9 @@ class Events:
 
     def __init__(self, wrapped: Callable[..., Any], stream: Any, breaker: Breaker) -> None:
         self.breaker = breaker
-        # Somebody else's wrapper beneath ours may be no method: then there is nothing to give the twin to.
-        function = getattr(wrapped, "__func__", None)
-        self._make: Callable[[Any], Any] = function or (lambda _twin: wrapped())
+        # Of somebody else's wrapper beneath ours there is nothing to give the twin to, whatever it says of itself.
+        method = cast("Any", wrapped) if type(wrapped) is MethodType else None
+        self._make: Callable[[Any], Any] = (lambda _twin: wrapped()) if method is None else method.__func__
         self._stream = ref(stream)
         self._twin = stream  # stays so if it cannot be copied
         with guarded("capture.twin", self.breaker):

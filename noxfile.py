@@ -1,0 +1,63 @@
+"""Tests on what else the library has to work with, each in its own environment; see docs/compatibility.md."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = True
+
+# --- SDKs, OpenTelemetry and Pythons
+
+NEWEST = ("openai>=3", "anthropic>=2")
+SDKS = [
+    nox.param("openai==1.66.0", "anthropic==0.50.0", id="openai-1-oldest"),
+    nox.param("openai>=1,<2", "anthropic>=0,<1", id="openai-1-newest"),
+    nox.param("openai==2.0.0", "anthropic==1.0.0", id="openai-2-oldest"),
+    nox.param("openai>=2,<3", "anthropic>=1,<2", id="openai-2-newest"),
+    nox.param("openai==3.0.0", "anthropic==2.0.0", id="openai-3-oldest"),
+    nox.param(*NEWEST, id="newest"),
+]
+"""Of each SDK the oldest and the newest of each major: Anthropic's 0, 1 and 2 beside OpenAI's 1, 2 and 3."""
+
+
+ROOMS = ("scopes", "telemetry", "account", "pricing", "reports", "spool/test_write_and_read.py", "test_cli.py")
+"""What else depends on OpenTelemetry and the rest, and needs no more than the tests of capture do."""
+
+
+def install(session: nox.Session, *pins: str) -> None:
+    """The library and what its capture tests need, on the SDKs that `pins` name."""
+    session.install("--group", "capture", "-e", ".[all]", *pins)
+
+
+def check(session: nox.Session, *rooms: str, old: bool = False) -> None:
+    """Runs the demo and the tests of capture and `rooms`. What an `old` SDK has not yet skips a test, else fails it."""
+    session.run("uv", "pip", "freeze", "--exclude-editable", external=True)
+    session.run("taskmeter", "demo", silent=True)
+    env = {"TASKMETER_OLD_SDKS": "1"} if old else {}
+    session.run("pytest", "tests/capture", *(f"tests/{room}" for room in rooms), *session.posargs, env=env)
+
+
+@nox.session(python="3.11")
+@nox.parametrize(["openai", "anthropic"], SDKS)
+def sdks(session: nox.Session, openai: str, anthropic: str) -> None:
+    """The oldest and newest SDKs of each major version."""
+    install(session, openai, anthropic)
+    check(session, old=(openai, anthropic) != NEWEST)
+
+
+@nox.session(python="3.11")
+def lowest(session: nox.Session) -> None:
+    """The oldest of everything that pyproject.toml allows: SDKs, OpenTelemetry and the rest."""
+    session.install("--group", "capture")
+    session.install("--resolution", "lowest-direct", "-r", "pyproject.toml", "--extra", "all")
+    session.install("--no-deps", "-e", ".")
+    check(session, *ROOMS, old=True)
+
+
+@nox.session(python=["3.12", "3.13"])
+def pythons(session: nox.Session) -> None:
+    """The newer Pythons, with the newest SDKs."""
+    install(session, *NEWEST)
+    check(session)
