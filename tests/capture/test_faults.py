@@ -1,144 +1,28 @@
-"""A fault of ours, at any place that is guarded, changes nothing for the caller."""
+"""What is lost, and what is not, when one part of ours fails; a hook that keeps failing goes off.
+
+That no fault reaches the caller is shown for every guard in tests/faults.
+"""
 
 from __future__ import annotations
 
-import functools
-import gc
-import re
-from pathlib import Path
+from collections import Counter
 from typing import Any
 
 import openai
 import pytest
 
 import taskmeter
-from taskmeter import _guard, pricing, track_task
-from taskmeter.capture import agents, batches, driver, hooks, openai_stream, priced, sessions, streams, waiting
-from taskmeter.capture import anthropic as claude_room
+from taskmeter import _guard, track_task
 from taskmeter.capture import call as call_room
+from taskmeter.capture import driver, hook_status, openai_stream, priced
 from taskmeter.capture import openai as openai_room
-from taskmeter.capture.attempts import Attempts
-from taskmeter.demo.stub import (
-    Error,
-    Jsonl,
-    Sse,
-    StubProvider,
-    anthropic_batch,
-    anthropic_batch_line,
-    anthropic_message,
-    openai_batch_line,
-    openai_chat,
-    openai_chat_stream,
-    openai_response,
-    openai_speech,
-)
-from taskmeter.telemetry import providers, spans
-from tests.capture import background_programs as b
-from tests.capture import media_programs as m
+from taskmeter.demo.stub import StubProvider, anthropic_message, openai_chat
+from taskmeter.telemetry import providers
 from tests.capture import programs as p
-from tests.capture.harness import CLAUDE, GPT, Meter, Program, run_bare, run_metered
-from tests.capture.sdks import lacking
+from tests.capture.harness import CLAUDE, GPT, Kit, Meter, run_bare, run_metered
 
 CHAT = openai_chat(GPT, '{"done": true}')
 MESSAGE = anthropic_message(CLAUDE, '{"done": true}')
-RETRY = Error(429, retry_after=0.01)
-BATCH = Jsonl([anthropic_batch_line("a", MESSAGE), anthropic_batch_line("b", None)])
-LENGTH: Any = {**CHAT, "choices": [{**CHAT["choices"][0], "finish_reason": "length"}]}
-
-DONE = {**openai_response(GPT), "id": b.RESPONSE_ID, "background": True}
-QUEUED: Any = {**DONE, "status": "queued", "usage": None}
-POLLS = (QUEUED, QUEUED, QUEUED, DONE, DONE)
-
-PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
-    (p.chat, (RETRY, CHAT)),
-    (p.chat_async, (RETRY, CHAT)),
-    (p.chat_raw, (CHAT,)),
-    (p.chat_parse, (LENGTH,)),
-    (p.chat_streaming_response, (CHAT,)),
-    (p.chat_stream, (CHAT,)),
-    (p.chat_stream_async, (CHAT,)),
-    (p.chat_helper, (CHAT,)),
-    (p.chat_helper_left, (CHAT,)),
-    (p.chat_stream_closed, (CHAT,)),
-    (p.chat_stream_unread, (CHAT,)),
-    (p.chat_stream, (Sse(openai_chat_stream(CHAT), cut_after=2),)),
-    (p.chat, (RETRY, Error(400))),
-    (b.polled, POLLS),
-    (b.polled_streaming_response, POLLS),
-    (b.retrieved_as_stream, (POLLS[0], DONE)),
-    (m.speech_streamed, (openai_speech(),)),
-    (m.unknown_path, ({**CHAT, "object": "other"},)),
-    (p.message, (RETRY, MESSAGE)),
-    (p.message_stream, (MESSAGE,)),
-    (p.message_stream_closed, (MESSAGE,)),
-    (p.message_async, (Error(400),)),
-    (p.batch_results, (Jsonl([openai_batch_line("a", CHAT)]),)),
-    (p.batch_results_streamed, (Jsonl([openai_batch_line("a", CHAT)]),)),
-    (p.message_batch_results, (anthropic_batch("b", "/v1/messages/batches/b/results"), BATCH)),
-]
-
-PLACES: dict[str, tuple[object, str]] = {
-    "capture.begin": (openai_room.OpenAI, "operation"),
-    "capture.traced": (call_room.Call, "traced"),
-    "capture.failing": (call_room.Call, "failing"),
-    "capture.interrupt": (call_room.Call, "interrupt"),
-    "capture.hold": (call_room.Call, "hold"),
-    "capture.answered": (call_room.Call, "answered"),
-    "capture.answer": (driver, "_read_answer"),
-    "capture.late_answer": (call_room.Call, "answer"),
-    "capture.stream": (driver, "held_by"),
-    "capture.twin": (streams, "copy"),
-    "capture.close": (call_room.Call, "closed"),
-    "capture.attempt": (Attempts, "failed"),
-    "capture.event": (openai_stream.OpenAIStreamReader, "read"),
-    "capture.wait": (waiting, "add"),
-    "capture.retrieve": (waiting, "at"),
-    "capture.hold_streamed": (driver, "streamed_call"),
-    "capture.retrieved": (call_room.Call, "retrieving"),
-    "capture.abandon": (call_room.Call, "_settle"),
-    "capture.end": (call_room.Call, "_settle_at_end"),
-    "capture.end_attempt": (Attempts, "gave_up"),
-    "capture.end_span": (call_room.Call, "_end_span"),
-    "capture.batch": (batches.BatchRead, "_emit"),
-    "capture.book": (call_room, "book"),
-    "capture.count": (call_room.Call, "_count"),
-    "capture.session": (sessions, "_session"),
-    "capture.session_end": (sessions.Session, "_end_whole"),
-    "capture.hook": (hooks.Hooks, "_install_one"),
-    "capture.install": (hooks.Hooks, "_install"),
-    "capture.awaited": (hooks, "importlib"),
-    "capture.prices": (pricing, "load"),
-    "capture.providers": (providers, "use"),
-    "capture.uninstrument": (hooks.Hooks, "off"),
-    "capture.instrument": (hooks.Hooks, "on"),
-}
-OTHERS: list[tuple[object, str]] = [
-    (openai_room.OpenAI, "name"),
-    (openai_room.OpenAI, "read"),
-    (openai_room.OpenAI, "with_usage"),
-    (openai_room.OpenAI, "stream_reader"),
-    (openai_stream.OpenAIStreamReader, "reading"),
-    (claude_room.Anthropic, "operation"),
-    (claude_room.Anthropic, "read"),
-    (claude_room.Anthropic, "opens_span"),
-    (claude_room._StreamReader, "read"),
-    (claude_room._StreamReader, "reading"),
-    (priced, "price"),
-    (agents, "errand"),
-    (agents, "answered"),
-    (batches, "errand"),
-    (batches, "answered"),
-    (batches.BatchRead, "observe"),
-    (batches.BatchRead, "closed"),
-    (call_room, "current_scope"),
-    (call_room, "identity_attributes"),
-    (spans, "start"),
-    (spans, "end"),
-    (providers, "tracer"),
-    (providers, "instruments"),
-    (Attempts, "waited"),
-    (call_room, "estimate"),
-]
 
 
 class BrokenError(Exception):
@@ -147,59 +31,6 @@ class BrokenError(Exception):
 
 def broken(*_: object, **__: object) -> Any:
     raise BrokenError
-
-
-@functools.cache
-def bare_run(number: int, *, public: bool) -> Any:
-    """`None` for a program that needs what the SDK at hand does not have yet."""
-    program, replies = PROGRAMS[number]
-    try:
-        return run_bare(program, replies, public=public)
-    except Exception as error:
-        if lacking(error) is None:
-            raise
-        return None
-
-
-def test_every_guarded_place_is_broken_below() -> None:
-    """A new one has to be broken here too."""
-    source = "".join(path.read_text() for path in Path(call_room.__file__).parent.glob("*.py"))
-    assert set(re.findall(r'guarded\(\s*"([^"]+)"', source)) == PLACES.keys()
-
-
-@pytest.mark.parametrize(
-    ("owner", "name"), [*PLACES.values(), *OTHERS], ids=lambda part: getattr(part, "__name__", part)
-)
-@pytest.mark.parametrize("traced", [False, True], ids=["ours", "native"])
-def test_fault(owner: object, name: str, monkeypatch: pytest.MonkeyPatch, *, traced: bool) -> None:
-    """The results, exceptions, events and requests of every program are those it has without us."""
-    monkeypatch.setattr(_guard, "strict", False)
-    monkeypatch.setattr("taskmeter._guard.log.disabled", True)
-    for number, (program, replies) in enumerate(PROGRAMS):
-        if traced and not program.__name__.startswith("message"):
-            continue
-        # What finds a stream's call also finds what to hide of it: where that fails, nothing may have been asked for.
-        public = name != "held_by"
-        bare = bare_run(number, public=public)
-        if bare is None:
-            continue
-        meter = Meter()
-        with monkeypatch.context() as patch:
-            if name in ("_install_one", "_install", "on", "load", "use"):
-                patch.setattr(owner, name, broken)
-                meter.instrument()
-            else:
-                meter.instrument()
-                patch.setattr(owner, name, broken)
-            try:
-                run = run_metered(program, replies, meter, public=public, traced=traced and meter.tracer_provider)
-            finally:
-                patch.undo()
-                meter.close()
-        assert run.seen == bare[0]
-        sent = [{key: value for key, value in body.items() if key != "stream_options"} for body in run.bodies]
-        assert sent == bare[1]
-    gc.collect()
 
 
 @pytest.mark.parametrize(
@@ -258,3 +89,123 @@ def test_missing_seam_leaves_the_others(caplog: pytest.LogCaptureFixture, monkey
     assert run.task.calls == 1
     assert "openai._base_client.BaseClient._process_response_data does not exist in this version" in caplog.text
     assert taskmeter.uninstrument() is None  # type: ignore[func-returns-value]
+
+
+@pytest.fixture
+def swallowing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults are swallowed and counted from zero, as in a new process."""
+    monkeypatch.setattr(_guard, "strict", False)
+    monkeypatch.setattr(_guard, "faults", Counter())
+
+
+def states(part: str) -> set[str]:
+    """Of the hooks of one part."""
+    return {status.state for status in hook_status() if status.part == part and status.module != "httpx"}
+
+
+BREAKS = [
+    (openai_room.OpenAI, "operation", "openai requests", 0, 0),
+    (driver, "_read_answer", "openai responses", 15, 15),
+    (call_room.Call, "answered", "openai responses", 15, 0),
+]
+
+
+@pytest.mark.usefixtures("swallowing")
+@pytest.mark.parametrize(("owner", "name", "part", "calls", "unpriced"), BREAKS, ids=[row[1] for row in BREAKS])
+def test_hook_that_keeps_failing_goes_off(
+    owner: object,
+    name: str,
+    part: str,
+    calls: int,
+    unpriced: int,
+    meter: Meter,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """After ten faults in a row; it says so once, the others go on, and calls begun before are booked all the same."""
+    with monkeypatch.context() as patch, StubProvider(lambda _: CHAT) as stub, track_task("test") as task:
+        client = Kit(stub.url).openai()
+        patch.setattr(owner, name, broken)
+        for number in range(15):
+            assert client.chat.completions.create(**p.CHAT).choices[0].message.content == '{"done": true}'
+            assert states(part) == ({"in"} if number < 9 else {"off"})
+        client.close()
+    assert sum(_guard.faults.values()) == 10
+    assert _guard.turned_off() == [part]
+    assert task.calls == calls
+    assert task.cost.total == meter.leaf_sum()
+    assert task.unpriced_calls == (unpriced or calls - 10 if calls else 0)
+    assert [record.getMessage() for record in caplog.records if "turns its hook" in record.getMessage()] == [
+        f"taskmeter failed 10 times in a row in {next(iter(_guard.faults))} and turns its hook on {part} off"
+    ]
+    assert states("anthropic requests") == {"in"}
+    assert [(point.attributes, point.value) for point in meter.metric("taskmeter.hooks.off")] == [
+        ({"taskmeter.hook": part}, 1)
+    ]
+    assert [(point.attributes, point.value) for point in meter.metric("taskmeter.faults")] == [
+        ({"taskmeter.fault.place": next(iter(_guard.faults))}, 10)
+    ]
+    taskmeter.uninstrument()
+    meter.instrument()
+    assert states(part) == {"in"}
+
+
+@pytest.mark.usefixtures("swallowing")
+def test_faults_with_successes_between_turn_nothing_off(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails for some calls only is still worth having for the others."""
+    operation = openai_room.OpenAI.operation
+    with StubProvider(lambda _: CHAT) as stub, track_task("test") as task:
+        client = Kit(stub.url).openai()
+        for number in range(40):
+            monkeypatch.setattr(openai_room.OpenAI, "operation", operation if number % 9 == 0 else broken)
+            client.chat.completions.create(**p.CHAT)
+        client.close()
+    assert task.calls == 5
+    assert states("openai requests") == {"in"}
+
+
+@pytest.mark.usefixtures("swallowing")
+def test_streams_are_whole_when_their_hook_goes_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that we had asked for usage and that is open at that moment: the extra chunk stays hidden. Later ones
+    are not asked and not read. Nothing is known of what they cost, so that they are unpriced and no estimate."""
+    bare, _ = run_bare(p.chat_stream, (CHAT,), public=True)
+    meter = Meter()
+    meter.instrument()
+    with StubProvider(lambda _: CHAT) as stub, track_task("test") as task:
+        kit = Kit(stub.url, public=True)
+        client = kit.openai()
+        opened = client.chat.completions.create(**p.CHAT, stream=True)
+        monkeypatch.setattr(openai_stream.OpenAIStreamReader, "read", broken)
+        while states("openai streams") == {"in"}:
+            list(client.chat.completions.create(**p.CHAT, stream=True))
+        asked = len(stub.requests)
+        shown = len(bare[1])
+        assert len(list(opened)) == shown
+        later = client.chat.completions.create(**p.CHAT, stream=True)
+        assert len(list(later)) == shown
+        kit.close()
+        bodies: list[Any] = [request.body for request in stub.requests]
+    assert ["stream_options" in body for body in bodies] == [True] * asked + [False]
+    assert task.calls == len(bodies)
+    assert task.unpriced_calls == len(bodies)
+    assert task.cost.total == meter.leaf_sum() == 0
+    meter.close()
+
+
+@pytest.mark.usefixtures("swallowing")
+def test_only_the_sdk_that_fails_is_turned_off(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenAI's faults leave Anthropic's hooks in."""
+    monkeypatch.setattr(openai_room.OpenAI, "operation", broken)
+    for _ in range(12):
+        run_metered(p.chat, (CHAT,), meter)
+    assert run_metered(p.message, (anthropic_message(CLAUDE),), meter).task.calls == 1
+    assert _guard.turned_off() == ["openai requests"]
+
+
+@pytest.mark.usefixtures("swallowing")
+def test_log_handler_that_fails_reaches_nobody(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application's own handler gets our warning, and what it raises is not the call's problem."""
+    monkeypatch.setattr(call_room.Call, "_count", broken)
+    monkeypatch.setattr("taskmeter._guard.log.warning", broken)
+    assert run_metered(p.chat, (CHAT,), meter).task.calls == 1
+    assert _guard.faults == {"capture.count": 1, "log": 1}

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
+import inspect
 import os
 import subprocess
 import sys
 import textwrap
 from contextlib import nullcontext
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import openai
 import pytest
+import wrapt
+from openai._base_client import SyncAPIClient
 
 import taskmeter
 from taskmeter import track_task
+from taskmeter.capture import hook_status
 from taskmeter.demo.stub import Error, StubProvider, succeed
 from taskmeter.errors import UsageError
 from tests.capture import programs as p
@@ -193,3 +199,129 @@ def test_what_is_no_provider_is_refused(argument: str) -> None:
     """The message shows the value and the fix; no hook goes on."""
     with pytest.raises(UsageError, match=rf"{argument}=5 has no get_.*pass an OpenTelemetry provider"):
         taskmeter.instrument(**{argument: 5})  # type: ignore[arg-type]
+
+
+def counts() -> tuple[int, int, int]:
+    """Wrappers, objects that the collector knows, and entries in wrapt's registry of imports."""
+    gc.collect()
+    found = gc.get_objects()
+    wrappers = sum(type(each).__name__ in ("_Replacement", "_Installed") for each in found)
+    return wrappers, len(found), sum(map(len, wrapt.importer._post_import_hooks.values()))
+
+
+def test_hundred_times_leave_no_growth() -> None:
+    """With the global providers and with given ones: no wrapper, no meter, no import hook stays."""
+    meter = Meter()
+
+    def once() -> None:
+        taskmeter.instrument()
+        taskmeter.uninstrument()
+        meter.instrument()
+        taskmeter.uninstrument()
+
+    once()
+    before, originals = counts(), functions()
+    for _ in range(100):
+        once()
+    after = counts()
+    meter.close()
+    assert (after[0], after[2]) == (before[0], before[2]) == (0, before[2])
+    assert after[1] - before[1] < 100
+    assert all(functions()[key] is value for key, value in originals.items())
+
+
+def test_threads_that_hook_unhook_and_import() -> None:
+    """Whatever the order, nobody fails or hangs, and the last word counts."""
+    code = """
+        import importlib, sys, threading
+        import taskmeter
+        barrier = threading.Barrier(9)
+        faults = []
+        def run(action):
+            barrier.wait()
+            try:
+                action()
+            except BaseException as error:
+                faults.append(error)
+        def flip():
+            for _ in range(30):
+                taskmeter.instrument()
+                taskmeter.uninstrument()
+        imports = [lambda name=name: importlib.import_module(name) for name in ("openai", "anthropic", "httpx2") * 2]
+        actions = [flip, flip, taskmeter.instrument, *imports]
+        threads = [threading.Thread(target=run, args=(action,)) for action in actions]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join(50)
+        taskmeter.instrument()
+        from taskmeter.capture import hook_status
+        print(faults, any(thread.is_alive() for thread in threads))
+        import openai.resources.realtime.realtime
+        print({status.state for status in hook_status() if not status.optional and status.module != "httpx"})
+        taskmeter.uninstrument()
+        from openai._base_client import SyncAPIClient
+        import inspect, types
+        print(type(vars(SyncAPIClient)["request"]) is types.FunctionType)
+        from taskmeter import _guard
+        print(dict(_guard.faults))
+    """
+    assert run(code).splitlines() == ["[] False", "{'in'}", "True", "{}"]
+
+
+def test_module_that_another_thread_is_importing_is_waited_for(tmp_path: Path) -> None:
+    """Half a module has no class to hook yet."""
+    (tmp_path / "slow_sdk.py").write_text("import time\ntime.sleep(0.5)\nclass Client:\n    def get(self): return 1\n")
+    code = """
+        import sys, threading, time
+        from taskmeter._guard import Breaker
+        from taskmeter.capture.hooks import Hook, Hooks
+        hooks = Hooks([Hook("slow_sdk", "Client", "get", lambda wrapped, *rest: wrapped() + 1, Breaker("slow"))])
+        thread = threading.Thread(target=__import__, args=("slow_sdk",))
+        thread.start()
+        while "slow_sdk" not in sys.modules: time.sleep(0.001)
+        hooks.on()
+        print(sys.modules["slow_sdk"].Client().get(), [status.state for status in hooks.status()])
+    """
+    assert run(code, PYTHONPATH=f".{os.pathsep}{tmp_path}") == "2 ['in']"
+
+
+def test_wrapper_on_top_of_ours_stays_and_ours_idles() -> None:
+    """What somebody has put on a hooked function cannot be taken out from beneath; it works on, without us."""
+    meter = Meter()
+    seen: list[str] = []
+
+    def theirs(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        seen.append("theirs")
+        return wrapped(*args, **kwargs)
+
+    original = vars(SyncAPIClient)["request"]
+    meter.instrument()
+    ours = vars(SyncAPIClient)["request"]
+    SyncAPIClient.request = wrapt.FunctionWrapper(ours, theirs)  # type: ignore[method-assign]
+    try:
+        states = {status.function: status.state for status in hook_status()}
+        assert states["openai._base_client.SyncAPIClient.request"] == "covered"
+        with StubProvider() as stub, track_task("test") as task:
+            p.chat(Kit(stub.url))
+            taskmeter.uninstrument()
+            p.chat(Kit(stub.url))
+            assert (task.calls, len(seen)) == (1, 2)
+            meter.instrument()
+            p.chat(Kit(stub.url))
+            assert (task.calls, len(seen)) == (2, 3)
+        SyncAPIClient.request = ours
+        meter.close()
+        assert vars(SyncAPIClient)["request"] is original
+    finally:
+        SyncAPIClient.request = original  # type: ignore[method-assign]
+
+
+def test_function_that_somebody_put_back_is_hooked_again(meter: Meter) -> None:
+    """Another's clean-up that restores the SDK's own function beneath us does not cost the next `instrument`."""
+    original = inspect.unwrap(vars(SyncAPIClient)["request"])
+    SyncAPIClient.request = original  # type: ignore[method-assign]
+    assert "failed" in {status.state for status in hook_status()}
+    meter.instrument()
+    with StubProvider() as stub, track_task("test") as task:
+        p.chat(Kit(stub.url))
+    assert task.calls == 1
+    assert {status.state for status in hook_status() if status.module.startswith("openai._")} == {"in"}

@@ -137,6 +137,8 @@ class Call:
         """Whether the body is still to be read when the method returns."""
         self.reading = False
         """Whether the SDK is reading the next event of the stream at this moment."""
+        self.missed = False
+        """Whether a fault of ours kept an event of the stream from being read."""
         open_calls.opened(self)
 
     def _start_span(self) -> None:
@@ -405,6 +407,8 @@ class Call:
             return
         if how == "returned" and not self._answers and self._skippable:
             self._priced = Priced("exact", reason="answered by the application's middleware")
+        elif self.missed and self._reader is not None and not self._reader.complete:
+            self._settle(Reading(doubt="taskmeter failed to read its stream"))
         elif self._reader is not None and self.pending and (how != "read" or self._first_chunk_seconds is not None):
             self._settle(self._reader.reading(self._request))
         elif self._operation in _BYTES:

@@ -225,12 +225,12 @@ class Driver:
 
     def stream(self, wrapped: Wrapped, stream: Any, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `Stream.__stream__`."""
-        call = _call_of(stream, self.streams)
+        call = _call_of(stream, self.streams) or _asking()
         return wrapped(*args, **kwargs) if call is None else observed(Events(wrapped, stream, self.streams), call)
 
     def stream_async(self, wrapped: Wrapped, stream: Any, args: Args, kwargs: Kwargs) -> Any:
         """Hook of `AsyncStream.__stream__`."""
-        call = _call_of(stream, self.streams)
+        call = _call_of(stream, self.streams) or _asking()
         if call is None:
             return wrapped(*args, **kwargs)
         return observed_async(Events(wrapped, stream, self.streams), call)
@@ -393,3 +393,9 @@ def _call_of(stream: Any, breaker: Breaker) -> Held | None:
     with guarded("capture.stream", breaker):
         return held_by(stream.response)
     return None
+
+
+def _asking() -> Call | None:
+    """The call whose stream is being made, if what we asked for is to be hidden even though the call was not held."""
+    call = current_call()
+    return call if call is not None and call.asked else None

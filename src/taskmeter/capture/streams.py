@@ -133,8 +133,11 @@ async def observed_async(unbegun: Events | Begun, call: Held) -> AsyncGenerator[
 
 
 def _hidden(call: Held, event: Any, breaker: Breaker) -> bool:
-    hidden = False
+    hidden, seen = False, False
     with guarded("capture.event", breaker):
         hidden = call.hides(event)  # first: what only we asked for is hidden even if we fail to read it
         call.observe(event)
+        seen = True
+    if not seen and isinstance(call, Call):
+        call.missed = True
     return hidden

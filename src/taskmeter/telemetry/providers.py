@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cache
 
 from opentelemetry import metrics, trace
 from opentelemetry.metrics import MeterProvider
@@ -29,8 +30,7 @@ _lock = threading.Lock()
 def use(tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
     """From now on write to these; `None` means OpenTelemetry's global provider."""
     global _current  # noqa: PLW0603 - one swap, so that a reader sees either the old pair or the new one
-    if _current.tracer_provider is not tracer_provider or _current.meter_provider is not meter_provider:
-        _current = _Providers(tracer_provider, meter_provider)  # else OpenTelemetry would keep one meter more each time
+    _current = _Providers(tracer_provider, meter_provider)
 
 
 def in_use() -> tuple[TracerProvider, MeterProvider]:
@@ -63,6 +63,16 @@ def instruments() -> Instruments:
 
 def _instruments_of(current: _Providers) -> Instruments:
     if current.instruments is None:
-        meter = metrics.get_meter(names.INSTRUMENTATION_NAME, __version__, current.meter_provider, names.SCHEMA_URL)
-        current.instruments = Instruments(meter)
+        given = current.meter_provider
+        current.instruments = _global_instruments() if given is None else _made(given)
     return current.instruments
+
+
+@cache
+def _global_instruments() -> Instruments:
+    """Once: until the application sets a provider, OpenTelemetry keeps every meter that was ever asked for."""
+    return _made(None)
+
+
+def _made(provider: MeterProvider | None) -> Instruments:
+    return Instruments(metrics.get_meter(names.INSTRUMENTATION_NAME, __version__, provider, names.SCHEMA_URL))
