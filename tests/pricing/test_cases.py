@@ -105,6 +105,10 @@ def _chat(client: Any, case: Case, **more: Any) -> Any:
     return client.chat.completions.create(model=asked(case), messages=MESSAGES, extra_body=dict(case.request), **more)
 
 
+def _raw(client: Any, case: Case) -> Any:
+    return client.chat.completions.with_raw_response.create(model=asked(case), messages=MESSAGES)
+
+
 def _response(client: Any, case: Case, **more: Any) -> Any:
     return client.responses.create(model=asked(case), input="Where is order 17?", extra_body=dict(case.request), **more)
 
@@ -121,6 +125,7 @@ def _openai_batch(client: Any, case: Case) -> None:
 AUDIO = ("a.wav", b"RIFF")
 SURFACES: dict[str, tuple[str, Callable[[Any, Case], Any]]] = {
     "chat": ("openai", _chat),
+    "chat raw": ("openai", _raw),
     "chat stream": ("openai", lambda client, case: list(_chat(client, case, stream=True))),
     "response": ("openai", _response),
     "response stream": ("openai", lambda client, case: list(_response(client, case, stream=True))),
