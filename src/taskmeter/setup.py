@@ -159,7 +159,8 @@ def configure(
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
     Calling again with the same settings has no effect.
     Raises `ConfigurationError` for other settings than the first call's, after `Setup.shutdown()`, for a price file
-    that is missing or makes no sense, and for a protocol that cannot be served; `MissingDependencyError` when an exporter's package is missing.
+    that is missing or makes no sense, and for a protocol that cannot be served; `MissingDependencyError` when an
+    exporter's package is missing.
     """
     global _setup  # noqa: PLW0603 - OpenTelemetry's global provider is one per process, and so is this
     if service_name is not None and not _is_text(service_name):
