@@ -16,10 +16,10 @@ import pytest
 from taskmeter import track_task
 from taskmeter.demo.stub import anthropic_batch, anthropic_message_stream, openai_chat_stream, openai_response_stream
 from tests.capture.harness import MESSAGES, Meter, attributes
-from tests.pricing.cases import claude, clouds, gateways, gpt, media, unthought
+from tests.pricing.cases import claude, clouds, gateways, gpt, media, streams, unthought
 from tests.pricing.cases.case import Case, calculated
 
-CASES: list[Case] = [*gpt.CASES, *media.CASES, *claude.CASES, *clouds.CASES, *gateways.CASES, *unthought.CASES]
+CASES: list[Case] = [case for each in (gpt, media, claude, streams, clouds, gateways, unthought) for case in each.CASES]
 
 
 class Wire:
@@ -47,10 +47,10 @@ class Wire:
         return self._clients[name]
 
     def says(self, case: Case, body: Any) -> None:
-        streams = isinstance(body, list)
-        kind = "text/event-stream" if streams else "application/json"
+        events = isinstance(body, list)
+        kind = "text/event-stream" if events else "application/json"
         self.headers = {"content-type": kind, **case.headers}
-        if streams:
+        if events:
             self.content = b"".join(event.encode() for event in body)
         else:
             self.content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -105,6 +105,10 @@ def _chat(client: Any, case: Case, **more: Any) -> Any:
     return client.chat.completions.create(model=asked(case), messages=MESSAGES, extra_body=dict(case.request), **more)
 
 
+def _raw(client: Any, case: Case) -> Any:
+    return client.chat.completions.with_raw_response.create(model=asked(case), messages=MESSAGES)
+
+
 def _response(client: Any, case: Case, **more: Any) -> Any:
     return client.responses.create(model=asked(case), input="Where is order 17?", extra_body=dict(case.request), **more)
 
@@ -121,6 +125,7 @@ def _openai_batch(client: Any, case: Case) -> None:
 AUDIO = ("a.wav", b"RIFF")
 SURFACES: dict[str, tuple[str, Callable[[Any, Case], Any]]] = {
     "chat": ("openai", _chat),
+    "chat raw": ("openai", _raw),
     "chat stream": ("openai", lambda client, case: list(_chat(client, case, stream=True))),
     "response": ("openai", _response),
     "response stream": ("openai", lambda client, case: list(_response(client, case, stream=True))),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry import context as otel
@@ -146,4 +146,4 @@ class AgentEvents:
         reading = self._provider.read({"usage": field(event, "model_usage"), "model": call.model or None}, "chat", {})
         doubt = reading.doubt or (known.doubt if known else "")
         failed = field(event, "is_error") is True
-        call.end(replace(reading, doubt=doubt), error_type="model_request_failed" if failed else None)
+        call.end(reading._replace(doubt=doubt), error_type="model_request_failed" if failed else None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from taskmeter.capture.anthropic_usage import VARIANTS, read_message
 from taskmeter.capture.counts import fields_of, is_count
@@ -84,7 +83,7 @@ class Anthropic:
         if kind != "succeeded":
             return Reading(Usage())
         reading = self.read(field(line, "result", "message"), "chat", {})
-        return replace(reading, variants=tuple({**dict(reading.variants), "processing": "batch"}.items()))
+        return reading._replace(variants=tuple({**dict(reading.variants), "processing": "batch"}.items()))
 
 
 class _StreamReader:
@@ -150,7 +149,7 @@ class _StreamReader:
             usage["output_tokens"] = max(made, placeholder) if is_count(placeholder) else made
             doubt = doubt or "the stream ended before its output count: estimated as UTF-8 bytes / 4"
         reading = read_message({**self._message, "usage": usage}, request)
-        return replace(reading, doubt="; ".join(filter(None, (doubt, reading.doubt)))) if doubt else reading
+        return reading._replace(doubt="; ".join(filter(None, (doubt, reading.doubt)))) if doubt else reading
 
 
 def _stated(value: object) -> dict[str, object]:

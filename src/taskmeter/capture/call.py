@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
 from weakref import finalize
@@ -393,7 +392,7 @@ class Call:
         unfinished, self._unfinished, self._reader = self._unfinished or Reading(), None, None
         with guarded("capture.abandon"):
             if not self._ended.locked():
-                self._settle(replace(unfinished, in_progress=False, doubt=_NOT_RETRIEVED))
+                self._settle(unfinished._replace(in_progress=False, doubt=_NOT_RETRIEVED))
         self.end("returned")
 
     @property

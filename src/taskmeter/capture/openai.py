@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import cast
 
 from taskmeter.capture.openai_stream import OpenAIStreamReader
@@ -134,4 +133,4 @@ class OpenAI:
         if not isinstance(status, int) or not 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls success
             return Reading(Usage())
         reading = self.read(field(found, "response", "body"), "chat", {})
-        return replace(reading, variants=(*reading.variants, ("processing", "batch")))
+        return reading._replace(variants=(*reading.variants, ("processing", "batch")))

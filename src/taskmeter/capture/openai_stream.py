@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from taskmeter.capture.openai_usage import finish_reasons, read_answer
 from taskmeter.capture.reading import (
@@ -85,8 +84,7 @@ class OpenAIStreamReader:
         found = read_answer(event, self._operation)
         if found.usage is not None:
             # Some servers state a running usage on every chunk: the last one counts.
-            self._final = replace(
-                found,
+            self._final = found._replace(
                 model=self._model,
                 response_id=self._id,
                 finish_reasons=self._finish_reasons,

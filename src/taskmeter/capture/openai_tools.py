@@ -30,14 +30,17 @@ class ToolUse:
             self.fees[fee] = self.fees.get(fee, 0) + count
 
 
+_NONE: Final = ToolUse()
+
+
 def tool_use(answer: Mapping[str, object], wrong: list[str]) -> ToolUse:
     """That of one answer; adds to `wrong` what does not add up."""
+    stated, output, svg = answer.get("tool_usage"), items(answer.get("output")), answer.get("svg_usage")
+    if not output and stated is None and svg is None:
+        return _NONE
     use = ToolUse()
-    stated, output = answer.get("tool_usage"), items(answer.get("output"))
-    if (svg := answer.get("svg_usage")) is not None:
+    if svg is not None:
         _count_svg(svg, use, wrong)
-    if not output and stated is None:
-        return use
     tools = items(answer.get("tools"))
     searches, images = 0, 0
     for item in output:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from taskmeter.capture.counts import fields_of, is_count
 from taskmeter.records import Usage
@@ -25,9 +24,8 @@ class Portion:
     """Whether it was processed in the tier that the answer names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one response, or as much of a stream as was read, says."""
+class Reading(NamedTuple):
+    """What one response, or as much of a stream as was read, says. A tuple, because every call makes one."""
 
     usage: Usage | None = None
     """All of it; `None` when it states none."""
@@ -43,7 +41,7 @@ class Reading:
     """Why something billed may be missing from the counts, which may contradict each other; empty when nothing is."""
     portions: tuple[Portion, ...] = ()
     """The same usage, as it is to be priced; empty where it is all of one model and one prompt."""
-    costs: Mapping[str, object] = dataclass_field(default_factory=lambda: NO_FIELDS)
+    costs: Mapping[str, object] = NO_FIELDS
     """The fields of the usage, if any of them may state what the call cost."""
     free: str = ""
     """Why nothing is billed, whatever the usage; empty when something may be."""

@@ -635,6 +635,16 @@ STREAMS = [
 
 UNPRICED = [
     Case(
+        "Priority Tier, whose price is agreed on",
+        "message",
+        message("claude-opus-5", 1000, 100, service_tier="priority"),
+        "(1000*5 + 100*25)/M",
+        "0.0075",
+        UNKNOWN,
+        status="estimated",
+        reason="service_tier=priority",
+    ),
+    Case(
         "a Claude of tomorrow",
         "message",
         message("claude-sage-9", 1000, 100),

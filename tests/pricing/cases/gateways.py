@@ -218,6 +218,17 @@ CASES = [
         by_provider=True,
     ),
     Case(
+        "LiteLLM's header on a raw response",
+        "chat raw",
+        chat("gpt-5", 194, 2),
+        "0.00053805",
+        "0.00053805",
+        LITELLM,
+        client="gateway",
+        headers=header("0.00053805"),
+        by_provider=True,
+    ),
+    Case(
         "LiteLLM's header on a message",
         "message",
         message("claude-sonnet-5", 1000, 100),
