@@ -121,7 +121,8 @@ FAULTS: list[tuple[Break, set[str]]] = [
     (instruments_break, {"scopes.task_metrics", "scopes.close", "telemetry.spent"}),
     (meter_breaks, {"scopes.task_metrics", "scopes.close", "telemetry.spent"}),
 ]
-# In tests/attribution/test_carry.py: pickles. In tests/scopes/test_arguments.py: a callable that fails costs only what it makes. In test_delivery.py: exporters.
+# In tests/attribution/test_carry.py: pickles.
+# In tests/scopes/test_arguments.py: a callable that fails costs only what it makes. In test_delivery.py: exporters.
 ELSEWHERE = {"scopes.{argument}", "scopes.carry", "scopes.arrive", "telemetry.deliver", "telemetry.end_exporters"}
 
 faults = pytest.mark.parametrize(
