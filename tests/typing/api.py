@@ -89,10 +89,10 @@ def wrong_calls_are_errors() -> None:
     charge("1", category="food")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def carried() -> None:
+async def carried() -> None:
     """The function's own type."""
     assert_type(carry(key_of)("T-1", urgent=True), str)
-    assert_type(carry(coroutine)("T-1"), Coroutine[Any, Any, int])
+    assert_type(await carry(coroutine)("T-1"), int)
     assert_type(carry(generator)("T-1"), Generator[int, str, bool])
     assert_type(carry(Desk().answer)("T-1"), bytes)
 
