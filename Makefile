@@ -27,10 +27,11 @@ demo: $(RUN) ## run the sample agents against the stub provider and print what t
 test: $(RUN) ## run the tests, but for those that need a backend
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
-backends: $(RUN) ## run the tests that send to real backends
+backends: $(RUN) ## run the tests with real backends, services and queues; installs redis-server if it is missing
+	@tools/redis.sh
 	$(BIN)/python -m pytest -m backends $(ARGS)
 
-fuzz: $(RUN) ## run 10,000 fuzzed answers, and the leak tests in full size
+fuzz: $(RUN) ## run 10,000 fuzzed answers, 2,000 random programs, and the leak and concurrency tests in full size
 	$(BIN)/python -m pytest -m fuzz $(ARGS)
 
 sdks: $(DEV) ## run the capture tests on old and new SDKs, OpenTelemetry and Pythons; ARGS="-s lowest" for some of it

@@ -127,12 +127,18 @@ class Setup:
         """Processes of `multiprocessing`, those of pools included, end without `atexit` unless they are spawned."""
         from multiprocessing.process import parent_process
 
-        def register(setup: Setup) -> None:
-            util.Finalize(setup, self._exit, exitpriority=0)
+        def forked(setup: Setup) -> None:
+            util.Finalize(setup, self._flush_fork, exitpriority=0)
 
-        util.register_after_fork(self, register)
+        util.register_after_fork(self, forked)
         if parent_process() is not None:
-            register(self)
+            util.Finalize(self, self._exit, exitpriority=0)
+
+    def _flush_fork(self) -> None:
+        """Spans only: the metrics of a forked process start with a copy of its parent's sums."""
+        if not self.ended:
+            finish()
+            within(EXIT_SECONDS, lambda: self._tracer_provider.force_flush(int(EXIT_SECONDS * 1000)))
 
     def _flushes(self, millis: int) -> list[Callable[[], object]]:
         flushes: list[Callable[[], object]] = [lambda: self._tracer_provider.force_flush(millis)]

@@ -6,8 +6,10 @@ import asyncio
 import gc
 import inspect
 import pickle
+import sys
 import threading
 import weakref
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -18,10 +20,12 @@ import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel
 
-from taskmeter import TaskmeterError, carry, charge, current_task, track_step, track_task
+from taskmeter import TaskmeterError, _guard, carry, charge, current_task, track_step, track_task
 from taskmeter.errors import UsageError
 from tests.attribution.wire import PRICES, Clients
 from tests.capture.harness import Meter, attributes
+
+carry_module = sys.modules["taskmeter.scopes.carry"]
 
 
 def spend(amount: str) -> str:
@@ -295,3 +299,24 @@ def test_it_is_an_iterator_that_can_be_dropped(meter: Meter) -> None:
         gc.collect()
         unwound.append(whole.cost.total)
     assert unwound == [Decimal(1)]
+
+
+def broken(*_: object, **__: object) -> Any:
+    raise LookupError
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "place"),
+    [(carry_module, "current_scope", "scopes.carry"), (carry_module, "with_scope", "scopes.arrive")],
+)
+def test_a_fault_of_ours_costs_the_identity_only(
+    target: Any, name: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function is pickled and runs all the same."""
+    monkeypatch.setattr(_guard, "strict", False)
+    monkeypatch.setattr(_guard, "faults", Counter())
+    monkeypatch.setattr(target, name, broken)
+    with track_task("whole"):
+        sent = pickle.dumps(carry(told))
+    assert pickle.loads(sent)() == (None, {})
+    assert set(_guard.faults) == {place}

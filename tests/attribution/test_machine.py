@@ -213,7 +213,7 @@ class Programs(RuleBasedStateMachine):
 
     # --- what is begun here and ends there
 
-    @rule(number=LANE, sdk=st.sampled_from(["openai", "anthropic"]), units=UNITS)
+    @rule(number=LANE, sdk=st.sampled_from(sorted(PRICES)), units=UNITS)
     def open_stream(self, number: int, sdk: str, units: int) -> None:
         lane = self.lane(number)
         extra: Any = {"stream_options": {"include_usage": True}} if sdk == "openai" else {}

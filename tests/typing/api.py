@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, assert_type
 
 import taskmeter
-from taskmeter import Cost, Task, Usage, charge, current_task, track_step, track_task, track_tool
+from taskmeter import Cost, Task, Usage, carry, charge, current_task, track_step, track_task, track_tool
 from taskmeter.scopes import Step, ToolRun
 
 
@@ -87,6 +87,14 @@ def wrong_calls_are_errors() -> None:
     bare("T-1", True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     called(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     charge("1", category="food")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def carried() -> None:
+    """The function's own type."""
+    assert_type(carry(key_of)("T-1", urgent=True), str)
+    assert_type(await carry(coroutine)("T-1"), int)
+    assert_type(carry(generator)("T-1"), Generator[int, str, bool])
+    assert_type(carry(Desk().answer)("T-1"), bytes)
 
 
 async def blocks_give_handles() -> None:

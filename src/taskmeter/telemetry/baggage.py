@@ -50,26 +50,26 @@ def trust_callers(*, trust: bool) -> None:
 def with_task(task: TaskIdentity, context: Context) -> Context:
     """`context` whose baggage names `task`, and no task around it."""
     key = task.key if task.key is not None and _is_sound(task.key) else None
-    told = {names.TASK_ID: task.id, names.TASK_NAME: _sound(task.name), names.TASK_KEY: key}
-    before = baggage.get_all(context)
-    for entry, value in told.items():
-        if value is not None:
-            context = baggage.set_baggage(entry, value, context)
-        elif entry in before:
-            context = baggage.remove_baggage(entry, context)
-    return context
+    context = without_task(context)
+    context = baggage.set_baggage(names.TASK_ID, task.id, context)
+    context = baggage.set_baggage(names.TASK_NAME, _sound(task.name), context)
+    return context if key is None else baggage.set_baggage(names.TASK_KEY, key, context)
 
 
 def names_task(context: Context | None = None) -> bool:
-    """Whether the baggage of `context`, by default the current one, says anything of a task."""
-    return any(entry in baggage.get_all(context) for entry in _ENTRIES)
+    """Whether the baggage of `context`, by default the current one, names a task."""
+    return names.TASK_ID in baggage.get_all(context)
 
 
 def without_task(context: Context) -> Context:
     """`context` whose baggage names no task: for requests to model providers, who have no business with it."""
-    for entry in _ENTRIES:
-        if entry in baggage.get_all(context):
-            context = baggage.remove_baggage(entry, context)
+    entries = baggage.get_all(context)
+    if names.TASK_ID not in entries:
+        return context
+    context = baggage.clear(context)  # once for all three: this is on the way of every call
+    for entry, value in entries.items():
+        if entry not in _ENTRIES:
+            context = baggage.set_baggage(entry, value, context)
     return context
 
 
