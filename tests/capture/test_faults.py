@@ -13,7 +13,7 @@ import pytest
 
 import taskmeter
 from taskmeter import _guard, track_task
-from taskmeter.capture import agents, batches, driver, hooks, openai_stream, priced, sessions, streams, waiting
+from taskmeter.capture import agents, batches, driver, hooks, openai_stream, priced, sessions, streams, tools, waiting
 from taskmeter.capture import anthropic as claude_room
 from taskmeter.capture import call as call_room
 from taskmeter.capture import openai as openai_room
@@ -36,6 +36,7 @@ from taskmeter.telemetry import providers, spans
 from tests.capture import background_programs as b
 from tests.capture import media_programs as m
 from tests.capture import programs as p
+from tests.capture import tool_programs as t
 from tests.capture.harness import CLAUDE, GPT, Meter, Program, run_bare, run_metered
 
 CHAT = openai_chat(GPT, '{"done": true}')
@@ -73,6 +74,8 @@ PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
     (p.message_async, (Error(400),)),
     (p.batch_results, (Jsonl([openai_batch_line("a", CHAT)]),)),
     (p.batch_results_streamed, (Jsonl([openai_batch_line("a", CHAT)]),)),
+    (t.openai_runner, t.OPENAI),
+    (t.anthropic_runner, t.ANTHROPIC),
     (p.message_batch_results, (anthropic_batch("b", "/v1/messages/batches/b/results"), BATCH)),
 ]
 
@@ -103,6 +106,9 @@ PLACES: dict[str, tuple[object, str]] = {
     "capture.count": (call_room.Call, "_count"),
     "capture.session": (sessions, "_session"),
     "capture.session_end": (sessions.Session, "_end_whole"),
+    "capture.tool": (tools, "text_field"),
+    "capture.tool_result": (tools, "field"),
+    "capture.tool_end": (tools, "settle"),
     "capture.install": (hooks.Hooks, "_install_one"),
     "capture.instrument": (providers, "use"),
 }
@@ -132,6 +138,9 @@ OTHERS: list[tuple[object, str]] = [
     (providers, "instruments"),
     (Attempts, "waited"),
     (call_room, "estimate"),
+    (tools, "tool_price"),
+    (tools, "OpenRun"),
+    (tools, "current_scope"),
 ]
 
 

@@ -33,9 +33,12 @@ Enabled = Callable[[], bool]
 
 
 class _SeenRun:
-    """A tool run that a hook sees, made inside the SDK's own span for it if it has one; `around` is the one outside."""
+    """A tool run that a hook sees, made inside the SDK's own span for it if it has one.
 
-    def __init__(self, name: str, call_id: str | None, around: Span) -> None:
+    `around` is the span outside of that; `None` where only its name tells whether the current one is it.
+    """
+
+    def __init__(self, name: str, call_id: str | None, around: Span | None) -> None:
         collected.notice()
         scope = current_scope()
         self._price = tool_price(name)
@@ -43,7 +46,10 @@ class _SeenRun:
         self._identity = identity_attributes(scope.task if scope is not None else None)
         self.context = self._open.within()
         self._span = trace.get_current_span()
-        self._own = self._span is around
+        if around is None:
+            self._own = not str(getattr(self._span, "name", "")).endswith(f"tool_use {name}")
+        else:
+            self._own = self._span is around
         if self._own:
             self._span = trace.INVALID_SPAN
             if self._open.counts:
@@ -62,19 +68,22 @@ class _SeenRun:
 
 
 class _Seen:
-    """`with _Seen(...) as run:` runs a block inside a run of the tool `name`; `run.says` tells what came of it."""
+    """`with _Seen(...) as run:` runs a block inside a run of the tool that `call` names; `run.says` tells what came of
+    it. `call` has the tool's `name`, and at `id_field` the id that the model gave it."""
 
-    def __init__(self, name: str | None, call_id: str | None, around: Span) -> None:
+    def __init__(self, call: object, id_field: str, around: Span | None) -> None:
         self._previous = otel.get_current()
         self._run: _SeenRun | None = None
         self._failed = False
         self._over = True
         with guarded("capture.tool"):
-            self._run = _SeenRun(name, call_id, around) if name else None
+            name = text_field(call, "name")
+            self._run = _SeenRun(name, text_field(call, id_field), around) if name else None
 
-    def says(self, result: object) -> None:
-        """What the block made."""
+    def says(self, made: object, *path: str) -> None:
+        """What the block made, at `path` of `made`."""
         with guarded("capture.tool_result"):
+            result = field(made, *path)
             self._failed = field(result, "is_error") is True or field(result, "isError") is True
             self._over = type(result).__name__ != _MORE_INPUT
 
@@ -109,7 +118,7 @@ class _AnthropicBlock:
     def __enter__(self) -> Any:
         around = trace.get_current_span()
         self._result = self._block.__enter__()
-        self._seen = _Seen(text_field(self._use, "name"), text_field(self._use, "id"), around)
+        self._seen = _Seen(self._use, "id", around)
         self._seen.__enter__()
         return self._result
 
@@ -117,7 +126,7 @@ class _AnthropicBlock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> Any:
         if self._seen is not None:
-            self._seen.says(field(self._result, "result"))
+            self._seen.says(self._result, "result")
             self._seen.__exit__(kind, error, trace_)
         return self._block.__exit__(kind, error, trace_)
 
@@ -136,10 +145,7 @@ def _anthropic_session_run(enabled: Enabled) -> Wrapper:
     """`SessionToolRunner._call_tool`: one tool that an agent session asked for, inside the SDK's own span."""
 
     async def call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        event = _argument(args, kwargs, 1, "ev")
-        name, span = text_field(event, "name"), trace.get_current_span()
-        traced = str(getattr(span, "name", "")).endswith(f"tool_use {name}")
-        with _Seen(name, text_field(event, "id"), trace.INVALID_SPAN if traced else span) as run:
+        with _Seen(_argument(args, kwargs, 1, "ev"), "id", None) as run:
             result = await wrapped(*args, **kwargs)
             run.says(result[0] if isinstance(result, tuple) else None)
             return result
@@ -153,8 +159,7 @@ def _openai_run(enabled: Enabled) -> Wrapper:
     def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not enabled():
             return wrapped(*args, **kwargs)
-        item = _argument(args, kwargs, 1, "item")
-        with _Seen(text_field(item, "name"), text_field(item, "call_id"), trace.get_current_span()):
+        with _Seen(_argument(args, kwargs, 1, "item"), "call_id", trace.get_current_span()):
             return wrapped(*args, **kwargs)
 
     return wrapper
@@ -164,8 +169,7 @@ def _openai_run_async(enabled: Enabled) -> Wrapper:
     """`AsyncResponsesToolRunner._execute_function`."""
 
     async def call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        item = _argument(args, kwargs, 1, "item")
-        with _Seen(text_field(item, "name"), text_field(item, "call_id"), trace.get_current_span()):
+        with _Seen(_argument(args, kwargs, 1, "item"), "call_id", trace.get_current_span()):
             return await wrapped(*args, **kwargs)
 
     return _coroutine(call, enabled)
@@ -175,8 +179,7 @@ def _mcp_call(enabled: Enabled) -> Wrapper:
     """`ClientSession.call_tool`: one request to a server, which is asked again where it first wants more input."""
 
     async def call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        name = _argument(args, kwargs, 0, "name")
-        with _Seen(name if isinstance(name, str) else None, None, trace.get_current_span()) as run:
+        with _Seen({"name": _argument(args, kwargs, 0, "name")}, "id", trace.get_current_span()) as run:
             result = await wrapped(*args, **kwargs)
             run.says(result)
             return result
