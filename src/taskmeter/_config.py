@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_SPOOL = Path(".taskmeter")
+DEFAULT_PRICES = Path("taskmeter.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class Settings:
     """Ask OpenAI and Azure for the usage of a chat stream, and hide the extra chunk that brings it."""
     tokenizer: str | None = None
     """tiktoken encoding for estimates of requests; `None` for UTF-8 bytes / 4."""
+    prices: Path | Mapping[str, object] | None = None
+    """The user's price file, or its content; `None` for the shipped prices alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,13 @@ class OtlpEnvironment:
 def spool_from_environment() -> Path:
     """The spool directory: `TASKMETER_SPOOL`, else `.taskmeter` in the working directory."""
     return Path(os.environ.get("TASKMETER_SPOOL") or DEFAULT_SPOOL)
+
+
+def prices_from_environment() -> Path | None:
+    """The user's price file: what `TASKMETER_CONFIG` names, else `taskmeter.toml` in the working directory, if any."""
+    if named := _env("TASKMETER_CONFIG"):
+        return Path(named)
+    return DEFAULT_PRICES if DEFAULT_PRICES.is_file() else None
 
 
 def otlp_from_environment() -> OtlpEnvironment:

@@ -19,24 +19,14 @@ ZERO = Decimal(0)
 _MONEY = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
-def add(left: Decimal, right: Decimal) -> Decimal:
-    """`left + right` to 60 significant digits, whatever the host's decimal context says."""
-    return _MONEY.add(left, right)
-
-
-def subtract(left: Decimal, right: Decimal) -> Decimal:
-    """`left - right` to 60 significant digits, whatever the host's decimal context says."""
-    return _MONEY.subtract(left, right)
-
-
-def multiply(left: Decimal, right: Decimal) -> Decimal:
-    """`left * right` to 60 significant digits, whatever the host's decimal context says."""
-    return _MONEY.multiply(left, right)
-
-
-def divide(left: Decimal, right: Decimal) -> Decimal:
-    """`left / right` to 60 significant digits, whatever the host's decimal context says."""
-    return _MONEY.divide(left, right)
+add = _MONEY.add
+"""`left + right` to 60 significant digits, whatever the host's decimal context says."""
+subtract = _MONEY.subtract
+"""`left - right`, likewise."""
+multiply = _MONEY.multiply
+"""`left * right`, likewise."""
+divide = _MONEY.divide
+"""`left / right`, likewise."""
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
@@ -177,8 +167,7 @@ class Charge(NamedTuple):
         return self.amount if self.contracted is None else self.contracted
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(NamedTuple):
     """What `pricing.price` found: the charges of one call and how sure they are."""
 
     status: CostStatus

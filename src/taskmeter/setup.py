@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,7 +19,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from taskmeter._config import Settings, otlp_from_environment, spool_from_environment
+from taskmeter import pricing
+from taskmeter._config import Settings, otlp_from_environment, prices_from_environment, spool_from_environment
 from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import ConfigurationError, MissingDependencyError
@@ -132,6 +134,9 @@ _setup: Setup | None = None
 _stamped: WeakSet[TracerProvider] = WeakSet()
 
 
+Prices = str | Path | Mapping[str, object] | None
+"""A price file or its content; `None` for the one that `TASKMETER_CONFIG` names, else `taskmeter.toml`, if any."""
+
 Spool = str | Path | bool | None
 """A directory, `False` for no spool, `None` or `True` for the default directory."""
 
@@ -142,28 +147,38 @@ def configure(
     spool: Spool = None,
     stream_usage: bool = True,
     tokenizer: str | None = None,
+    prices: Prices = None,
 ) -> Setup:
     """Sets everything up; call it once, at the start of the program.
 
     Finished spans go to the local spool: the directory `spool`, by default `TASKMETER_SPOOL`, else `.taskmeter`;
     `False` for none. Where the standard `OTEL_EXPORTER_OTLP_*` variables name an endpoint, spans and metrics go there
-    too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. For
-    `stream_usage` and `tokenizer` see `instrument`.
+    too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. `prices` is your
+    price file, by default the one that `TASKMETER_CONFIG` names, else `taskmeter.toml` in the working directory, if it
+    is there; or the content of one. For `stream_usage` and `tokenizer` see `instrument`.
 
     An application that has set a `TracerProvider` of its own keeps it, with its resource: the task processor and the
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
     Calling again with the same settings has no effect.
-    Raises `ConfigurationError` for other settings than the first call's, after `Setup.shutdown()`, and for a protocol
-    that cannot be served; `MissingDependencyError` when an exporter's package is missing.
+    Raises `ConfigurationError` for other settings than the first call's, after `Setup.shutdown()`, for a price file
+    that is missing or makes no sense, and for a protocol that cannot be served; `MissingDependencyError` when an
+    exporter's package is missing.
     """
     global _setup  # noqa: PLW0603 - OpenTelemetry's global provider is one per process, and so is this
     if service_name is not None and not _is_text(service_name):
         msg = f"service_name={service_name!r} names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME"
         raise ConfigurationError(msg)
-    settings = Settings(service_name, _spool_directory(spool), stream_usage=stream_usage, tokenizer=tokenizer)
+    settings = Settings(
+        service_name,
+        _spool_directory(spool),
+        stream_usage=stream_usage,
+        tokenizer=tokenizer,
+        prices=_prices(prices),
+    )
     use_tokenizer(tokenizer)  # first what can be refused
     with _lock:
         if _setup is None:
+            pricing.use(settings.prices)
             _setup = _set_up(settings)
         elif _setup.ended:
             msg = (
@@ -191,6 +206,17 @@ def _spool_directory(spool: Spool) -> Path | None:
         msg = f"spool={spool!r} names no directory; pass a path, or False for no spool"
         raise ConfigurationError(msg)
     return Path(spool)
+
+
+def _prices(prices: Prices) -> Path | Mapping[str, object] | None:
+    if prices is None:
+        return prices_from_environment()
+    if isinstance(prices, Mapping):
+        return copy.deepcopy(dict(prices))  # the caller's own may change
+    if not _is_text(prices) and not isinstance(prices, Path):
+        msg = f"prices={prices!r} is neither a path nor a mapping; pass the path of a price file, or its content"
+        raise ConfigurationError(msg)
+    return Path(prices)
 
 
 def _set_up(settings: Settings) -> Setup:

@@ -19,6 +19,7 @@ from taskmeter.telemetry.context import current_scope
 ROLLUP = {
     "taskmeter.cost.total": 4.75,
     "taskmeter.cost.list": 4.75,
+    "taskmeter.cost.contracted": 4.75,
     "taskmeter.cost.wasted": 0.0,
     "taskmeter.cost.estimated": 0.25,
     "taskmeter.cost.currency": "USD",
@@ -127,6 +128,7 @@ def test_a_step_span_says_what_the_design_says(backend: Any) -> None:
         "taskmeter.customer": "acme",
         "taskmeter.cost.total": 0.75,
         "taskmeter.cost.list": 0.75,
+        "taskmeter.cost.contracted": 0.75,
         "taskmeter.cost.exact": "0.75",
         "taskmeter.cost.self": 0.75,
         "taskmeter.cost.other": 0.0,

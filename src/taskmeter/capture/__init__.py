@@ -10,7 +10,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from taskmeter import pricing
-from taskmeter._config import Settings
+from taskmeter._config import Settings, prices_from_environment
 from taskmeter._guard import guarded
 from taskmeter.capture import sessions, tools
 from taskmeter.capture.anthropic import Anthropic
@@ -107,8 +107,10 @@ def instrument(
     brings it. `tokenizer` names a tiktoken encoding (`o200k_base`) for the estimates of requests whose usage is not
     stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. Works before or after the SDKs are
     imported; calling it again changes the settings only.
+    The price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the working directory, is read the first
+    time, unless `configure` was given another.
     Raises `UsageError` for a `client` that is not one of theirs, `ConfigurationError` or `MissingDependencyError` for a
-    tokenizer that cannot be had.
+    tokenizer that cannot be had, `ConfigurationError` for a price file that cannot be read or makes no sense.
     """
     if client is not None and not _is_client(client):
         msg = f"instrument({type(client).__name__!r} object): pass an OpenAI or Anthropic client, or nothing for all"
@@ -123,6 +125,8 @@ def instrument(
             )
             raise UsageError(msg)
     use_tokenizer(tokenizer)
+    if not pricing.chosen():
+        pricing.use(prices_from_environment())
     with _lock, guarded("capture.instrument"):
         providers.use(tracer_provider, meter_provider)
         _clients.stream_usage = stream_usage

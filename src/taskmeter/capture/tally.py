@@ -19,7 +19,7 @@ class Tally:
     def __init__(self) -> None:
         self.items = 0
         self._unpriced = 0
-        self._amount = ZERO
+        self._amount = self._listed = self._contracted = ZERO
         self._worst: CostStatus = "exact"
         self._origin = ""
         self._reason = ""
@@ -46,6 +46,8 @@ class Tally:
             self._worst = priced.status
         for charge in priced.charges:
             self._amount = add(self._amount, charge.amount)
+            self._listed = add(self._listed, charge.list_amount)
+            self._contracted = add(self._contracted, charge.contracted_amount)
 
     @property
     def usage(self) -> Usage:
@@ -69,6 +71,7 @@ class Tally:
             return Priced("unpriced", reason=self._reason)
         estimated = self._worst != "exact"
         lump = stated_charge(self._amount, "model", self.model, Decimal(self.items), "item", estimated=estimated)
+        lump = lump._replace(list_amount=self._listed, contracted=self._contracted)
         if self._unpriced:
             reason = f"{self._unpriced} of {self.items} items have no price: {self._reason}"
             return Priced("partial", (lump,), self._origin, reason)

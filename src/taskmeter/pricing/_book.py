@@ -109,7 +109,7 @@ def _book(before: PriceBook, document: Document) -> PriceBook:
     """`before` and then what `document` says."""
     worth = {**document.currency, "USD": Decimal(1)}
     aliases = [
-        Alias(rule.id or f"alias {number}", _match(rule), rule.to, rule.to_provider)
+        Alias(rule.id or f"alias {number}", _match(rule), tuple(map(glob, rule.model)), rule.to, rule.to_provider)
         for number, rule in enumerate(document.alias, 1)
     ]
     tools = {
@@ -162,9 +162,10 @@ def _rules(kind: str, rules: Iterable[PriceRule], worth: Mapping[str, Decimal]) 
 
 def _match(rule: MatchFields) -> Match:
     return Match(
-        providers=tuple(glob(name) for name in rule.provider),
-        models=tuple(glob(name) for name in rule.model),
+        providers=glob(*rule.provider),
+        models=glob(*rule.model),
         when=tuple((key, Condition.of(values)) for key, values in rule.when.items()),
+        keys=frozenset(rule.when),
         first_day=(rule.since or date.min).toordinal(),
         end_day=rule.until.toordinal() if rule.until else date.max.toordinal() + 1,
     )

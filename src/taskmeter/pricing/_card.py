@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -14,7 +15,7 @@ from taskmeter.pricing._book import PriceBook, price_per_one
 from taskmeter.pricing._catalog import Listing, data_id, data_version, find, gateway_name, lenders
 from taskmeter.pricing._rules import Rule
 from taskmeter.pricing._sheet import Price, Sheet, both, keys_of, thresholds
-from taskmeter.pricing._tables import FEES, GENAI_KEYS, OTEL_NAMES, STANDARD_VALUES, TOKEN, TOKENS
+from taskmeter.pricing._tables import AND, FEES, GENAI_KEYS, OTEL_NAMES, STANDARD_VALUES, TOKEN, TOKENS
 from taskmeter.records import INPUT_PARTS, Usage
 
 if TYPE_CHECKING:
@@ -40,24 +41,68 @@ class Line(NamedTuple):
     """`contract` if the user's contract changed it, else `list`."""
     doubt: str
     """Why it is an estimate; empty when it is not."""
-    rules: tuple[str, ...]
-    """The rules of the overlay that made these prices."""
+    origin: str
+    """The price data's entry and the rules that made these prices, in order. The same object for the same text."""
+
+
+class Level(dict[str, "Line | None"]):
+    """The prices that hold for one range of input lengths, by part and fee; `None` for what has none.
+
+    Worked out when first asked for: most calls use three of some twenty.
+    """
+
+    __slots__ = ("_asked", "_input_tokens", "_origin", "_sheets")
+
+    def __init__(self, sheets: Sequence[Sheet], input_tokens: int, asked: Mapping[str, str], origin: str) -> None:
+        """`sheets` are list, contract and commitments; `asked` are the variants without the standard ones."""
+        super().__init__()
+        self._sheets = sheets
+        self._input_tokens = input_tokens
+        self._asked = asked
+        self._origin = origin
+
+    def __missing__(self, name: str) -> Line | None:
+        line = self._line(name)
+        if line is not None or name in TOKENS or name in FEES:  # bounded, whatever fees there are said to be
+            self[name] = line
+        return line
+
+    def _line(self, name: str) -> Line | None:
+        keys = keys_of(name)
+        found: list[tuple[str, Price]] = []
+        for sheet in self._sheets:
+            key = next((key for key in (*keys.own, *keys.stand_in) if key in sheet.prices), None)
+            if key is None:
+                return None
+            found.append((key, sheet.prices[key]))
+        key, last = found[-1]
+        doubt = last.doubt
+        if key in keys.stand_in:
+            doubt = both(doubt, f"no list price for {name}, charged as {key}")
+        if name in TOKENS:
+            for variant, value in self._asked.items():
+                if variant not in last.accounts_for:
+                    doubt = both(doubt, f"no list price for {variant}={value}")
+        listed, contracted, effective = (price_per_one(price, self._input_tokens) for _, price in found)
+        basis = "list" if last is found[0][1] else "contract"
+        rules = dict.fromkeys(rule for _, price in found for rule in price.rules)
+        origin = sys.intern(AND.join(filter(None, (self._origin, *rules)))) if rules else self._origin
+        return Line(last.unit.name, listed, contracted, effective, basis, doubt, origin)
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
     """The prices of one model at one time."""
 
-    origin: str
-    """The price data's entry; empty where it has none."""
     thresholds: tuple[int, ...]
     """Input tokens, cached included, that a call must exceed to be on the next of `levels`. One fewer than those."""
-    levels: tuple[Mapping[str, Line], ...]
-    """The prices that hold for each range of input lengths, by part and fee."""
+    levels: tuple[Level, ...]
+    origin: str
+    """The price data's entry; empty where it has none."""
     unknown: Mapping[str, str]
     """Fees whose quantity no response states -> what it is that is billed."""
 
-    def level(self, usage: Usage) -> Mapping[str, Line]:
+    def level(self, usage: Usage) -> Level:
         """The prices for a call of that many input tokens. A longer one is charged at them from its first token on."""
         if not self.thresholds:
             return self.levels[0]
@@ -117,8 +162,10 @@ def cards_for(book: PriceBook, provider: str, model: str, variants: Variants, da
             return f"the list of {target.listing.provider_id} has no price per token for model {model!r}"
         sheets = [sheet]
         for rules in contract:
-            sheets.append(sheets[-1].copy())
-            _apply([(rule, "") for rule in rules], sheets[-1], asked, ordinal)
+            if rules:
+                sheet = sheet.copy()
+                _apply([(rule, "") for rule in rules], sheet, asked, ordinal)
+            sheets.append(sheet)
         cards.append(_card(target, sheets, asked, resolved if resolved != (provider, model) else None))
     return DayOfCards(tuple(start // timedelta(microseconds=1) * 1000 for start in starts), tuple(cards))
 
@@ -210,9 +257,7 @@ def _prices(data: ModelPrice, doubt: str, keys: frozenset[str] = frozenset()) ->
                 yield name, Price(price.base, unit, steps, doubt, keys)
 
 
-def _apply(
-    rules: tuple[tuple[Rule, str], ...] | list[tuple[Rule, str]], sheet: Sheet, asked: Mapping[str, str], ordinal: int
-) -> None:
+def _apply(rules: Sequence[tuple[Rule, str]], sheet: Sheet, asked: Mapping[str, str], ordinal: int) -> None:
     for rule, lent in rules:
         if rule.match.holds(asked, ordinal):
             rule.apply(sheet, lent)
@@ -221,39 +266,13 @@ def _apply(
 def _card(target: _Target, sheets: list[Sheet], asked: Mapping[str, str], resolved: tuple[str, str] | None) -> Card:
     special = {key: value for key, value in asked.items() if value.lower() not in STANDARD_VALUES}
     steps = thresholds(sheets)
-    names = {*TOKENS, *(name for sheet in sheets for name in sheet.prices)}
-    levels = tuple(
-        {name: line for name in names if (line := _line(name, sheets, length, special))}
-        for length in (0, *(above + 1 for above in steps))
-    )
-    return Card(_origin(target, resolved), steps, levels, {**sheets[0].unknown, **sheets[-1].unknown})
-
-
-def _line(name: str, sheets: list[Sheet], input_tokens: int, special: Mapping[str, str]) -> Line | None:
-    """What `name` costs at list, under the contract and after commitments; `None` without a list price."""
-    keys = keys_of(name)
-    found: list[Price] = []
-    doubt = ""
-    for sheet in sheets:
-        key = next((key for key in (*keys.own, *keys.stand_in) if key in sheet.prices), None)
-        if key is None:
-            return None
-        found.append(sheet.prices[key])
-        doubt = f"no list price for {name}, charged as {key}" if key in keys.stand_in else ""
-    last = found[-1]
-    doubt = both(last.doubt, doubt)
-    if name in TOKENS:
-        for key, value in special.items():
-            if key not in last.accounts_for:
-                doubt = both(doubt, f"no list price for {key}={value}")
-    listed, contracted, effective = (price_per_one(price, input_tokens) for price in found)
-    basis = "list" if all(price is found[0] for price in found) else "contract"
-    rules = tuple(dict.fromkeys(rule for price in found for rule in price.rules))
-    return Line(last.unit.name, listed, contracted, effective, basis, doubt, rules)
+    origin = sys.intern(_origin(target, resolved))
+    levels = tuple(Level(sheets, length, special, origin) for length in (0, *[above + 1 for above in steps]))
+    return Card(steps, levels, origin, {**sheets[0].unknown, **sheets[-1].unknown})
 
 
 def _origin(target: _Target, resolved: tuple[str, str] | None) -> str:
     sources = [] if resolved is None else ["alias of {}/{}".format(*resolved)]
     if target.listing is not None:
         sources.append(f"genai-prices {data_version()} {target.listing.provider_id}/{target.listing.model.id}")
-    return " + ".join(sources)
+    return AND.join(sources)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from taskmeter.pricing import _book
 from taskmeter.pricing._card import DAY_NS, Card, Line, Variants, cards_for
-from taskmeter.pricing._tables import REQUEST
+from taskmeter.pricing._tables import AND, REQUEST
 from taskmeter.records import NO_USAGE, Charge, Priced, Usage, multiply
 
 LONGEST_MODEL: Final = 512
@@ -52,26 +51,28 @@ def _price(usage: Usage, card: Card, model: str) -> Priced:
     level = card.level(usage)
     charges: list[Charge] = []
     missing: list[str] = []
-    used: list[Line] = []
+    origin, plain = "", True
     for counts in (usage.tokens, usage.fees) if usage.fees else (usage.tokens,):
         for part, count in counts.items():
             if count:
-                line = level.get(part)
+                line = level[part]
                 if line is None or count < 0:
                     missing.append(f"{part} ({count})")
                 else:
-                    used.append(line)
+                    origin = origin or line.origin
+                    plain = plain and line.origin is origin and not line.doubt
                     charges.append(_charge(model, part, count, line))
-    if REQUEST in level and (charges or missing):
-        used.append(level[REQUEST])
-        charges.append(_charge(model, REQUEST, 1, level[REQUEST]))
-    origin, doubts = card.origin, ""
-    if any(line.rules or line.doubt for line in used):
-        origin = " + ".join(filter(None, (origin, *dict.fromkeys(rule for line in used for rule in line.rules))))
-        doubts = "; ".join(filter(None, dict.fromkeys(line.doubt for line in used)))
+    if (line := level[REQUEST]) is not None and (charges or missing):
+        plain = False
+        charges.append(_charge(model, REQUEST, 1, line))
+    if plain and not missing:
+        return Priced("exact", tuple(charges), origin or card.origin)
+    used = [line for charge in charges if (line := level[charge.part])]
+    origins = dict.fromkeys(source for line in used for source in line.origin.split(AND))
+    doubts = "; ".join(dict.fromkeys(line.doubt for line in used if line.doubt))
     if missing:
-        return _lacking(tuple(charges), missing, card.unknown, origin, doubts)
-    return Priced("estimated" if doubts else "exact", tuple(charges), origin, doubts)
+        return _lacking(tuple(charges), missing, card.unknown, AND.join(origins), doubts)
+    return Priced("estimated" if doubts else "exact", tuple(charges), AND.join(origins), doubts)
 
 
 def _lacking(
@@ -95,7 +96,7 @@ def _charge(model: str, part: str, count: int, line: Line) -> Charge:
         if contracted_price != effective_price:
             contracted = multiply(contracted_price, quantity)
     # By position: keywords would cost a tenth of the whole.
-    estimated = bool(doubt)
+    estimated = doubt != ""
     return Charge("model", model, part, quantity, unit, unit_price, listed, amount, "USD", basis, estimated, contracted)
 
 
@@ -103,8 +104,7 @@ def as_estimate(priced: Priced, reason: str) -> Priced:
     """The same charges, flagged as estimates for `reason`. What has no price at all stays `unpriced`."""
     if priced.status == "unpriced":
         return priced
-    return replace(
-        priced,
+    return priced._replace(
         status="partial" if priced.status == "partial" else "estimated",
         charges=tuple(charge._replace(estimated=True) for charge in priced.charges),
         reason="; ".join(each for each in (reason, priced.reason) if each),

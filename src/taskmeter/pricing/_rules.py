@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from re import Pattern
 from typing import Final
 
-from taskmeter.pricing._sheet import Keys, Price, Sheet, both
+from taskmeter.pricing._sheet import ONE, Keys, Price, Sheet, both
 from taskmeter.pricing._tables import TOKENS
 
 GROUPS: Final = ("tokens", "fees", "all")
 """What `multiply` takes beside the name of a part or fee."""
-ONE: Final = Decimal(1)
 
 
-def glob(text: str) -> Pattern[str]:
-    """A pattern for the whole of a name, whatever its case; a group for what each `*` stands for."""
-    return re.compile("(.*)".join(re.escape(piece) for piece in text.split("*")), re.IGNORECASE | re.DOTALL)
+def glob(*texts: str) -> Pattern[str]:
+    """A pattern for the whole of a name that is any of these, whatever its case; a group for what each `*` is."""
+    patterns = ("(.*)".join(re.escape(piece) for piece in text.split("*")) for text in texts)
+    return re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,11 @@ class Condition:
 class Match:
     """Which calls a rule concerns."""
 
-    providers: tuple[Pattern[str], ...]
-    models: tuple[Pattern[str], ...]
+    providers: Pattern[str]
+    models: Pattern[str]
     when: tuple[tuple[str, Condition], ...]
+    keys: Keys
+    """The variants that it is about."""
     first_day: int
     """As `date.toordinal()`."""
     end_day: int
@@ -55,19 +57,15 @@ class Match:
 
     def concerns(self, providers: Iterable[str], models: Collection[str]) -> bool:
         """Whether it is about any of these, by whichever name."""
-        named = any(pattern.fullmatch(name) for name in providers for pattern in self.providers)
-        return named and any(pattern.fullmatch(model) for model in models for pattern in self.models)
+        return any(self.providers.fullmatch(name) for name in providers) and any(
+            self.models.fullmatch(model) for model in models
+        )
 
     def holds(self, variants: Mapping[str, str], day: int) -> bool:
         """Whether it applies to a call so processed, on that day."""
-        return self.first_day <= day < self.end_day and all(
-            condition.holds(variants.get(key)) for key, condition in self.when
-        )
-
-    @property
-    def keys(self) -> Keys:
-        """The variants that it is about."""
-        return frozenset(key for key, _ in self.when)
+        if not self.first_day <= day < self.end_day:
+            return False
+        return not self.when or all(condition.holds(variants.get(key)) for key, condition in self.when)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,17 +92,17 @@ class Rule:
         if self.if_missing and keys and any(keys <= price.accounts_for for price in sheet.prices.values()):
             return
         doubt = both(self.doubt, lent)
-        changes = dict(self._set(sheet, keys, doubt))
-        changes |= {
-            name: source.times(factor, keys, doubt)
-            for name, origin, factor in self.derived
-            if name not in sheet.prices and (source := (sheet.prices | changes).get(origin))
-        }
+        prices = sheet.prices
+        prices |= dict(self._set(sheet, keys, doubt))
+        for name, origin, factor in self.derived:
+            if name not in prices and (source := prices.get(origin)):
+                prices[name] = source.times(factor, self.id, keys, doubt)
         for name, factor in self.factors:
-            changes |= {part: price.times(factor, keys, self.doubt) for part, price in _named(sheet, name)}
+            for part, price in _named(sheet, name):
+                prices[part] = price.times(factor, self.id, keys, self.doubt)
         if not (self.prices or self.derived or self.factors or self.unknown):
-            changes = {name: price.times(ONE, keys, self.doubt) for name, price in sheet.prices.items()}
-        sheet.prices |= {name: replace(price, rules=(*price.rules, self.id)) for name, price in changes.items()}
+            for name, price in prices.items():
+                prices[name] = price.times(ONE, self.id, keys, self.doubt)
         sheet.unknown |= self.unknown
 
     def _set(self, sheet: Sheet, keys: Keys, doubt: str) -> Iterator[tuple[str, Price]]:
@@ -112,10 +110,11 @@ class Rule:
         for name, price in self.prices.items():
             present = sheet.prices.get(name)
             if present is None or ((keys or not self.if_missing) and present.accounts_for <= keys):
-                yield name, price.times(ONE, keys, doubt)
+                yield name, price.times(ONE, self.id, keys, doubt)
             elif not self.if_missing:
                 others = ", ".join(sorted(present.accounts_for - keys))
-                yield name, present.doubted(f"rule {self.id} does not say whether it holds for this {others}")
+                doubt = f"rule {self.id} does not say whether it holds for this {others}"
+                yield name, present.times(ONE, self.id, doubt=doubt)
 
 
 def _named(sheet: Sheet, name: str) -> list[tuple[str, Price]]:
@@ -133,6 +132,8 @@ class Alias:
 
     id: str
     match: Match
+    globs: tuple[Pattern[str], ...]
+    """Of the names that it is about, one by one."""
     model: str
     """With `{1}` for what the first `*` of its glob stands for."""
     provider: str | None
@@ -142,7 +143,7 @@ class Alias:
         """The other name of `model`; `None` if this alias is not about it."""
         if not self.match.concerns(names, (model,)):
             return None
-        for pattern in self.match.models:
+        for pattern in self.globs:
             if found := pattern.fullmatch(model):
                 return self.model.format(model, *found.groups())
         return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final, NamedTuple
 
 from taskmeter.pricing._tables import FEES, TOKEN, TOKENS, PriceKeys, Unit
 from taskmeter.records import multiply
@@ -13,8 +14,7 @@ Keys = frozenset[str]
 """Keys of a call's variants: `service_tier`, `region`..."""
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(NamedTuple):
     """The price of a part or fee."""
 
     base: Decimal
@@ -37,19 +37,18 @@ class Price:
                 found = price
         return found
 
-    def times(self, factor: Decimal, accounts_for: Keys = frozenset(), doubt: str = "") -> Price:
-        """This price multiplied, now accounting for those variants too."""
-        return replace(
-            self,
-            base=multiply(self.base, factor),
-            steps=tuple((above, multiply(price, factor)) for above, price in self.steps),
-            accounts_for=self.accounts_for | accounts_for,
-            doubt=both(self.doubt, doubt),
-        )
+    def times(self, factor: Decimal, rule: str, accounts_for: Keys = frozenset(), doubt: str = "") -> Price:
+        """This price multiplied by a rule, now accounting for those variants too."""
+        base, steps = self.base, self.steps
+        if factor is not ONE:
+            base = multiply(base, factor)
+            steps = tuple([(above, multiply(price, factor)) for above, price in steps])
+        doubt = both(self.doubt, doubt) if doubt else self.doubt
+        accounts = self.accounts_for | accounts_for if accounts_for else self.accounts_for
+        return Price(base, self.unit, steps, doubt, accounts, (*self.rules, rule))
 
-    def doubted(self, doubt: str) -> Price:
-        """This price as an estimate for that reason too."""
-        return replace(self, doubt=both(self.doubt, doubt))
+
+ONE: Final = Decimal(1)
 
 
 @dataclass(slots=True)
@@ -73,15 +72,13 @@ class Sheet:
         return any(name not in _EXTRAS for name in self.prices)
 
 
+_KEYS: Final[Mapping[str, PriceKeys]] = {str(part): keys for part, keys in TOKENS.items()}
 _EXTRAS = frozenset({"web_search", "web_search_preview", "file_search"})
 
 
 def keys_of(name: str) -> PriceKeys:
     """Under which names the price of a part or fee is found."""
-    for part, keys in TOKENS.items():
-        if part == name:
-            return keys
-    return PriceKeys((name,))
+    return _KEYS.get(name) or PriceKeys((name,))
 
 
 def unit_of(name: str) -> Unit | None:

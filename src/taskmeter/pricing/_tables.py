@@ -122,3 +122,6 @@ OTEL_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """A provider's id in the data -> OpenTelemetry's name of it, where they differ."""
+
+AND: Final = " + "
+"""Between the sources of a price."""

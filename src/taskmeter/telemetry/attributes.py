@@ -63,6 +63,7 @@ def rollup_attributes(ledger: Ledger, *, is_task: bool) -> Attributes:
         names.COST_TOTAL: float(cost.total),
         names.COST_SELF: float(cost.self),
         names.COST_LIST: float(cost.list),
+        names.COST_CONTRACTED: float(cost.contracted),
         names.COST_WASTED: float(cost.wasted),
         names.COST_ESTIMATED: float(cost.estimated),
         names.COST_CURRENCY: cost.currency,
@@ -95,12 +96,15 @@ def cost_attributes(priced: Priced, *, source: str = "local") -> Attributes:
         attributes[names.PRICE_ORIGIN] = priced.origin
     if priced.reason:
         attributes[names.COST_REASON] = priced.reason
-    if (amount := priced.amount) is not None:
+    amount, listed, contracted = priced.amount, priced.list_amount, priced.contracted_amount
+    if amount is not None and listed is not None and contracted is not None:
         attributes |= {
             names.CALL_COST: float(amount),
             names.CALL_COST_CURRENCY: "USD",
             names.CALL_COST_SOURCE: source,
             names.COST_EXACT: exact(amount),
+            names.CALL_COST_LIST: float(listed),
+            names.CALL_COST_CONTRACTED: float(contracted),
         }
     return attributes
 
