@@ -80,10 +80,10 @@ class _Seen:
             name = text_field(call, "name")
             self._run = _SeenRun(name, text_field(call, id_field), around) if name else None
 
-    def says(self, made: object, *path: str) -> None:
-        """What the block made, at `path` of `made`."""
+    def says(self, made: Any, part: str | int | None = None) -> None:
+        """What the block made, or `part` of it."""
         with guarded("capture.tool_result"):
-            result = field(made, *path)
+            result = made[part] if isinstance(part, int) else made if part is None else field(made, part)
             self._failed = field(result, "is_error") is True or field(result, "isError") is True
             self._over = type(result).__name__ != _MORE_INPUT
 
@@ -147,7 +147,7 @@ def _anthropic_session_run(enabled: Enabled) -> Wrapper:
     async def call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with _Seen(_argument(args, kwargs, 1, "ev"), "id", None) as run:
             result = await wrapped(*args, **kwargs)
-            run.says(result[0] if isinstance(result, tuple) else None)
+            run.says(result, 0)
             return result
 
     return _coroutine(call, enabled)

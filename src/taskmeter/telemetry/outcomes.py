@@ -98,7 +98,7 @@ def emit(record: OutcomeRecord) -> bool:
     """Exports `record` and counts it. Returns whether it went anywhere: to a tracer that records, or to the spool."""
     attributes, known, went = record_attributes(record), _tasks.find(record), False
     links = [Link(known.span)] if known is not None and known.span.is_valid else []
-    span = INVALID_SPAN
+    span: Span = INVALID_SPAN
     with guarded("telemetry.outcome"):
         # Outside of the task that may be open here: that is not the one it is about.
         span = spans.start(span_name(record), attributes, context=outside(), start_ns=record.at_ns, links=links)
