@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
+import anthropic
 import pytest
-from mcp import Client, ClientSession, StdioServerParameters
-from mcp.client.stdio import stdio_client
-from openai.lib.responses_tool_runner import ToolRunnerError
 
-from taskmeter import Task, pricing, track_task, track_tool
+from taskmeter import pricing, track_task, track_tool
 from taskmeter.demo.stub import ToolCall, anthropic_message
 from tests.capture import tool_programs as t
 from tests.capture.harness import CLAUDE, CLAUDE_USD, GPT_USD, Meter, Program, attributes, run_bare, run_metered
-from tests.capture.mcp_server import server
 
-SERVER = Path(__file__).with_name("mcp_server.py")
 RUNNERS = [
     (t.openai_runner, t.OPENAI, False, 2 * GPT_USD),
     (t.openai_runner_async, t.OPENAI, False, 2 * GPT_USD),
@@ -47,12 +41,21 @@ def tools_of(meter: Meter) -> list[dict[str, Any]]:
     return [attributes(span) for span in meter.spans("tool")]
 
 
+def needs_runner(program: Program | None, *, traced: bool) -> None:
+    """Raises for an SDK without this runner, or without spans of its own for tools."""
+    if program in (t.openai_runner, t.openai_runner_async):
+        import openai.lib.responses_tool_runner  # noqa: F401
+    if traced:
+        from anthropic.lib._tracing import tool_use_span  # noqa: F401
+
+
 @runners
 @pytest.mark.usefixtures("price_file")
 def test_a_runners_tools_are_tool_runs(
     program: Program, replies: Any, traced: bool, calls_usd: Decimal, meter: Meter
 ) -> None:
     """Two runs, priced by the price file, one span each, the SDK's own where it opens one; all else as without us."""
+    needs_runner(program, traced=traced)
     meter.close()
     bare = run_bare(program, replies)
     meter = Meter()
@@ -82,6 +85,7 @@ def test_a_tool_that_the_application_tracks_itself_is_one_run(
     name: str, traced: bool, priced: bool, meter: Meter
 ) -> None:
     """The application's word counts, unless the runner's tool has a price of its own under another name."""
+    needs_runner(None, traced=traced)
     pricing.use({"tools": {"order_status": {"cost": "0.01"}}} if priced else None)
     try:
         status = track_tool(name, cost="0.5")(t.order_status)
@@ -99,6 +103,7 @@ def test_a_tool_that_the_application_tracks_itself_is_one_run(
 @pytest.mark.parametrize("traced", [False, True], ids=["ours", "native"])
 def test_a_tool_that_fails_says_so(traced: bool, meter: Meter) -> None:
     """The runner tells the model; the span has the error's kind, not its message, and none of the arguments."""
+    needs_runner(None, traced=traced)
     replies = (anthropic_message(CLAUDE, tool_calls=[ToolCall("order_status", {"order": 4711})]), t.ANTHROPIC[1])
     run = run_metered(t.anthropic_runner, replies, meter, traced=traced and meter.tracer_provider)
     assert run.task.tool_runs == 1
@@ -114,6 +119,8 @@ def test_a_function_that_raises_ends_its_run(meter: Meter) -> None:
     def broken(order: int) -> str:
         raise LookupError(order)
 
+    from openai.lib.responses_tool_runner import ToolRunnerError
+
     run = run_metered(lambda kit: t.openai_runner(kit, broken), t.OPENAI, meter)
     assert run.seen[:2] == ("raised", ToolRunnerError)
     assert [tool["error.type"] for tool in tools_of(meter)] == ["LookupError"]
@@ -126,68 +133,17 @@ def test_uninstrument_leaves_runners_alone(meter: Meter) -> None:
     assert (run.task.tool_runs, tools_of(meter)) == (0, [])
 
 
-async def over_stdio() -> Task:
-    parameters = StdioServerParameters(command=sys.executable, args=[str(SERVER)])
+def test_a_loop_of_the_applications_own(meter: Meter) -> None:
+    """A tool that is called by hand is a run too."""
+    tool = anthropic.beta_tool(t.order_status, name="order_status")
+
+    async def order_status(order: int) -> str:
+        """The status of an order."""
+        return "shipped"
+
+    async def main() -> object:
+        return await anthropic.beta_async_tool(order_status).call({"order": 18})
+
     with track_task("test") as task:
-        async with stdio_client(parameters) as (read, write), ClientSession(read, write) as session:
-            await session.initialize()
-            answer = await session.call_tool("order_status", {"order": 17})
-            assert "on its way" in str(answer)
-            refused = await session.call_tool("refund", {"order": 17})
-            assert refused.is_error
-    return task
-
-
-@pytest.mark.usefixtures("price_file")
-def test_mcp_calls_over_stdio_are_tool_runs(meter: Meter) -> None:
-    """A real server in a process of its own: one run per call, priced by name, errors marked, no argument recorded."""
-    task = asyncio.run(over_stdio())
-    assert (task.tool_runs, task.cost.total, task.cost.retrieval) == (2, Decimal("0.01"), Decimal("0.01"))
-    assert meter.leaf_sum() == Decimal("0.01")
-    status, refund = tools_of(meter)
-    assert (status["gen_ai.tool.name"], status.get("error.type")) == ("order_status", None)
-    assert (refund["gen_ai.tool.name"], refund["error.type"]) == ("refund", "tool_error")
-    assert "17" not in str({**status, "taskmeter.task.id": ""}) + str({**refund, "taskmeter.task.id": ""})
-
-
-@pytest.mark.usefixtures("price_file")
-@pytest.mark.parametrize(
-    ("name", "tool", "runs", "usd"),
-    [
-        ("order_status", "order_status", 1, "0.5"),
-        ("orders.status", "order_status", 2, "0.51"),
-        ("orders.refund", "refund", 1, "0.5"),
-    ],
-)
-def test_mcp_calls_inside_a_tracked_tool(name: str, tool: str, runs: int, usd: str, meter: Meter) -> None:
-    """The same run, unless the call has a price of its own under another name."""
-
-    async def main() -> Task:
-        async with Client(server) as client:
-            with track_task("test") as task, track_tool(name, cost="0.5"):
-                await client.call_tool(tool, {"order": 17})
-        return task
-
-    task = asyncio.run(main())
-    assert (task.tool_runs, task.cost.total) == (runs, Decimal(usd))
-    assert (len(tools_of(meter)), meter.leaf_sum()) == (runs, Decimal(usd))
-
-
-def test_mcp_calls_at_once_and_cancelled(meter: Meter) -> None:
-    """Each of many calls is one run of its task; one that is cancelled has its error, and the context is as before."""
-
-    async def main() -> tuple[Task, Task]:
-        async with Client(server) as client:
-            with track_task("many") as many:
-                await asyncio.gather(*(client.call_tool("order_status", {"order": n}) for n in range(10)))
-            with track_task("cancelled") as cancelled:
-                running = asyncio.create_task(client.call_tool("order_status", {"order": 1}))
-                await asyncio.sleep(0)
-                running.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await running
-        return many, cancelled
-
-    many, cancelled = asyncio.run(main())
-    assert (many.tool_runs, cancelled.tool_runs) == (10, 1)
-    assert [tool["error.type"] for tool in tools_of(meter) if "error.type" in tool] == ["CancelledError"]
+        assert tool.call({"order": 17}) == asyncio.run(main()) == "shipped"
+    assert (task.tool_runs, len(tools_of(meter))) == (2, 2)

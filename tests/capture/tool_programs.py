@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anthropic import beta_async_tool, beta_tool
-from openai.lib.responses_tool_runner import (
-    AsyncRegisteredFunction,
-    AsyncResponsesToolRunner,
-    RegisteredFunction,
-    ResponsesToolRunner,
-)
+import anthropic
 
 from taskmeter.demo.stub import ToolCall, anthropic_message, openai_response
 from tests.capture.harness import CLAUDE, GPT, MESSAGES, Kit
@@ -40,27 +34,33 @@ def order_status(order: int) -> str:
 
 
 def openai_runner(kit: Kit, status: Any = order_status) -> Any:
-    runner = ResponsesToolRunner(functions=[RegisteredFunction(DEFINITION, lambda arguments: status(**arguments))])
+    from openai.lib import responses_tool_runner as runners
+
+    runner = runners.ResponsesToolRunner(
+        functions=[runners.RegisteredFunction(DEFINITION, lambda arguments: status(**arguments))]
+    )
     return runner.run(kit.openai(), RESPONSE, max_steps=3)
 
 
 async def openai_runner_async(kit: Kit) -> Any:
+    from openai.lib import responses_tool_runner as runners
+
     async def status(arguments: Any) -> str:
         return order_status(**arguments)
 
     async with kit.aopenai() as client:
-        runner = AsyncResponsesToolRunner(functions=[AsyncRegisteredFunction(DEFINITION, status)])
+        runner = runners.AsyncResponsesToolRunner(functions=[runners.AsyncRegisteredFunction(DEFINITION, status)])
         return await runner.run(client, RESPONSE, max_steps=3)
 
 
 def anthropic_runner(kit: Kit, status: Any = order_status) -> Any:
-    tool = beta_tool(status, name="order_status")
+    tool = anthropic.beta_tool(status, name="order_status")
     client = kit.anthropic()
     return client.beta.messages.tool_runner(model=CLAUDE, max_tokens=100, messages=MESSAGES, tools=[tool]).until_done()
 
 
 async def anthropic_runner_async(kit: Kit) -> Any:
-    @beta_async_tool(name="order_status")
+    @anthropic.beta_async_tool(name="order_status")
     async def tool(order: int) -> str:
         """The status of an order."""
         return order_status(order)

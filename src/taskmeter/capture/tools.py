@@ -144,11 +144,34 @@ def _anthropic_run(enabled: Enabled) -> Wrapper:
 def _anthropic_session_run(enabled: Enabled) -> Wrapper:
     """`SessionToolRunner._call_tool`: one tool that an agent session asked for, inside the SDK's own span."""
 
-    async def call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with _Seen(_argument(args, kwargs, 1, "ev"), "id", None) as run:
             result = await wrapped(*args, **kwargs)
             run.says(result, 0)
             return result
+
+    return _coroutine(call, enabled)
+
+
+def _anthropic_function(enabled: Enabled) -> Wrapper:
+    """`BetaFunctionTool.call`: what runners and loops of the application's own call. Inside a runner that is seen
+    itself, it is the same run."""
+
+    def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not enabled():
+            return wrapped(*args, **kwargs)
+        with _Seen(instance, "id", trace.get_current_span()):
+            return wrapped(*args, **kwargs)
+
+    return wrapper
+
+
+def _anthropic_function_async(enabled: Enabled) -> Wrapper:
+    """`BetaAsyncFunctionTool.call`."""
+
+    async def call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with _Seen(instance, "id", trace.get_current_span()):
+            return await wrapped(*args, **kwargs)
 
     return _coroutine(call, enabled)
 
@@ -168,7 +191,7 @@ def _openai_run(enabled: Enabled) -> Wrapper:
 def _openai_run_async(enabled: Enabled) -> Wrapper:
     """`AsyncResponsesToolRunner._execute_function`."""
 
-    async def call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with _Seen(_argument(args, kwargs, 1, "item"), "call_id", trace.get_current_span()):
             return await wrapped(*args, **kwargs)
 
@@ -178,7 +201,7 @@ def _openai_run_async(enabled: Enabled) -> Wrapper:
 def _mcp_call(enabled: Enabled) -> Wrapper:
     """`ClientSession.call_tool`: one request to a server, which is asked again where it first wants more input."""
 
-    async def call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with _Seen({"name": _argument(args, kwargs, 0, "name")}, "id", trace.get_current_span()) as run:
             result = await wrapped(*args, **kwargs)
             run.says(result)
@@ -187,9 +210,11 @@ def _mcp_call(enabled: Enabled) -> Wrapper:
     return _coroutine(call, enabled)
 
 
-def _coroutine(call: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any], enabled: Enabled) -> Wrapper:
-    def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return call(wrapped, args, kwargs) if enabled() else wrapped(*args, **kwargs)
+def _coroutine(call: Wrapper, enabled: Enabled) -> Wrapper:
+    """A wrapper of a coroutine function, which does `call`."""
+
+    def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return call(wrapped, instance, args, kwargs) if enabled() else wrapped(*args, **kwargs)
 
     return wrapper
 
@@ -202,8 +227,10 @@ def hooks(enabled: Enabled) -> list[Hook]:
     """All optional: a version without one of these functions has no such runner. They are on when all clients are
     observed, as a tool does not tell whose it is."""
     runner, openai = "anthropic.lib.tools._beta_runner", "openai.lib.responses_tool_runner"
-    sessions = "anthropic.lib.tools._beta_session_runner"
+    functions, sessions = "anthropic.lib.tools._beta_functions", "anthropic.lib.tools._beta_session_runner"
     return [
+        Hook(functions, "BetaFunctionTool", "call", _anthropic_function(enabled), optional=True),
+        Hook(functions, "BetaAsyncFunctionTool", "call", _anthropic_function_async(enabled), optional=True),
         Hook(runner, "BaseToolRunner", "_tool_use_span", _anthropic_run(enabled), optional=True),
         Hook(sessions, "SessionToolRunner", "_call_tool", _anthropic_session_run(enabled), optional=True),
         Hook(openai, "ResponsesToolRunner", "_execute_function", _openai_run(enabled), optional=True),
