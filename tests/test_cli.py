@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from taskmeter import pricing
 from taskmeter._version import __version__
 from taskmeter.cli import main
 from tests.reports.spans import Recorder
@@ -169,3 +170,81 @@ def test_demo_reports_what_its_agents_cost(tmp_path: Path) -> None:
     result = json.loads(again.stdout)
     assert result["notes"] == []
     assert {row["kind"] for row in result["rows"]} == {"task"}
+
+
+def outcome_of(spool: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    capsys.readouterr()
+    assert run("report", "--spool", spool, "--format", "json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    return {name: rows[0][name] for name in ("succeeded", "failed", "value", "human_minutes", "total")}
+
+
+@pytest.mark.parametrize("task", ["T-1", "a1", "a1" + "0" * 26])
+def test_outcome_revises_a_task(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By key, by id, or by the beginning of its id; says which task and what it was."""
+    task_id = "a1" + "0" * 30
+    recorder = Recorder(tmp_path)
+    with recorder.task("resolve", task_id, "0.3", TASK_KEY="T-1" if task != "a1" else "a1"):
+        recorder.call("0.3")
+    recorder.relations()
+    at = ("--at", "2026-11-23T09:30:00+00:00")
+    assert run("outcome", task, "--status", "failed", "--reason", "reopened", *at, "--spool", tmp_path) == 0
+    assert capsys.readouterr() == (f"resolve {task_id}: failed, was succeeded\n", "")
+    assert run("show", task_id, "--spool", tmp_path) == 0
+    out = capsys.readouterr().out
+    assert "failed: reopened" in out
+    assert "└ outcome failed" in out
+    assert outcome_of(tmp_path, capsys)["failed"] == 1
+
+
+def test_outcome_prices_human_minutes_by_the_price_file(
+    spool: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`[rates] human_per_hour` of `taskmeter.toml`, or of what `TASKMETER_CONFIG` names."""
+    prices = spool.parent / "taskmeter.toml"
+    prices.write_text("[rates]\nhuman_per_hour = '60'\n")
+    monkeypatch.setenv("TASKMETER_CONFIG", str(prices))
+    said = ("--value", "12.5", "--human-minutes", "4", "--quality", "0.9", "--name", "resolve")
+    assert run("outcome", "T-1", "--status", "succeeded", *said, "--spool", spool) == 0
+    assert outcome_of(spool, capsys) == {
+        "succeeded": 1,
+        "failed": 0,
+        "value": "12.5",
+        "human_minutes": "4",
+        "total": "4.30000000000000000001",
+    }
+    pricing.use(None)
+
+
+def test_outcome_without_a_task_is_kept(spool: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And shown by every report until its task turns up."""
+    assert run("outcome", "T-9", "--status", "failed", "--spool", spool) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"taskmeter: no task of {spool} is meant by 'T-9': kept as unmatched\n")
+    assert run("report", "--spool", spool) == 0
+    assert "No task for the outcome failed of 'T-9'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["T-1"], "Missing option '--status'"),
+        (["T-1", "--status", "won"], "'won' is not one of"),
+        (["T-1", "--status", "failed", "--value", "much"], "value='much' is not a number"),
+        (["T-1", "--status", "failed", "--at", "noon"], "--at 'noon' is no time"),
+        (["T-1", "--status", "failed", "--at", "2026-11-23T09:30:00"], "must be a datetime with a time zone"),
+    ],
+)
+def test_outcome_that_makes_no_sense_is_misuse(
+    arguments: list[str], message: str, spool: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, and nothing is written."""
+    assert run("outcome", *arguments, "--spool", spool) == 2
+    assert message in capsys.readouterr().err
+    assert len(list(spool.glob("*.jsonl"))) == 1
+
+
+def test_outcome_needs_the_spool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A directory that is not there is more likely a mistake than a wish."""
+    assert run("outcome", "T-1", "--status", "failed", "--spool", tmp_path / "none") == 1
+    assert "There is no spool directory" in capsys.readouterr().err

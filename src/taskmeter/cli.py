@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from taskmeter import _config
+from taskmeter import _config, pricing
 from taskmeter._version import __version__
 from taskmeter.errors import ConfigurationError, MissingDependencyError, TaskmeterError, UsageError
 from taskmeter.records import OutcomeStatus
@@ -147,6 +147,7 @@ def outcome(
     from taskmeter.scopes.outcomes import outcome_record, outcome_said, write_outcome
 
     name = said.pop("name")
+    pricing.use(_config.prices_from_environment())  # for the rate of human minutes
     word = outcome_said(status, **said)
     relations = _read(spool)
     found = find_tasks(relations, task)

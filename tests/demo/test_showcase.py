@@ -97,6 +97,7 @@ def test_the_demonstration_leaves_its_tasks_in_the_spool(spans: list[Span]) -> N
         "tool": 17,
         "attempt": 4,
         "charge": 4,
+        "outcome": 1,
     }
 
 

@@ -16,9 +16,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
-from taskmeter import _guard, scopes
-from taskmeter.scopes import charge, current_task, runs, track_step, track_task, track_tool
-from taskmeter.telemetry import processor, providers, spans
+from taskmeter import _guard
+from taskmeter.scopes import charge, current_task, people, record_outcome, runs, track_step, track_task, track_tool
+from taskmeter.telemetry import outcomes, processor, providers, spans
 
 Break = Callable[[pytest.MonkeyPatch, Any], object]
 
@@ -97,12 +97,13 @@ def clock_breaks(patch: pytest.MonkeyPatch, backend: Any) -> None:
     patch.setattr(runs, "time", SimpleNamespace(perf_counter=broken))
 
 
+METERS = {"scopes.task_metrics", "scopes.close", "telemetry.tool_metrics", "telemetry.outcome_metrics"}
+
 FAULTS: list[tuple[Break, set[str]]] = [
     (breaks(runs, "identity_attributes"), {"scopes.open_task", "scopes.open_step", "scopes.open_tool"}),
     (breaks(runs, "rollup_attributes"), {"scopes.task_span", "scopes.step_span"}),
     (breaks(runs, "outcome_of"), {"scopes.close"}),
     (breaks(runs, "known_cost"), {"scopes.task_metrics"}),
-    (breaks(scopes.spans, "emit_charge"), {"scopes.charge"}),
     (clock_breaks, {"scopes.clock"}),
     (breaks(processor, "identity_attributes"), {"telemetry.processor"}),
     (breaks(processor, "current_scope"), {"telemetry.processor"}),
@@ -112,11 +113,18 @@ FAULTS: list[tuple[Break, set[str]]] = [
     (uses(span_processor=BrokenAtStart()), {"telemetry.start_span"}),
     (uses(span_processor=BrokenAtEnd()), {"telemetry.end_span"}),
     (spans_break("set_attributes"), {"telemetry.end_span"}),
-    (spans_break("is_recording"), {"telemetry.end_span"}),
+    (spans_break("is_recording"), {"telemetry.end_span", "telemetry.outcome"}),
     (spans_break("set_status", "set_attribute"), {"telemetry.end_span"}),
     (spans_break("end"), {"telemetry.end_span"}),
-    (instruments_break, {"scopes.task_metrics", "scopes.close", "telemetry.spent"}),
-    (meter_breaks, {"scopes.task_metrics", "scopes.close", "telemetry.spent"}),
+    (instruments_break, {*METERS, "telemetry.spent"}),
+    (meter_breaks, {*METERS, "telemetry.spent"}),
+    (breaks(outcomes, "remember"), {"scopes.open_task"}),
+    (breaks(runs, "tool_price"), {"scopes.tool_price"}),
+    (breaks(people, "book"), {"scopes.review"}),
+    (breaks(people.spans, "emit_charge"), {"scopes.charge", "scopes.review"}),
+    (breaks(outcomes, "record_attributes"), {"scopes.record_outcome"}),
+    (breaks(outcomes, "outside"), {"telemetry.outcome"}),
+    (breaks(runs.ToolUse, "measure"), {"scopes.measure"}),
 ]
 
 faults = pytest.mark.parametrize(
@@ -128,6 +136,11 @@ faults = pytest.mark.parametrize(
 
 @track_tool("lookup", cost="4")
 def lookup() -> str:
+    return "found"
+
+
+@track_tool("count", cost=lambda found: len(found) - 5)
+def count() -> str:
     return "found"
 
 
@@ -152,8 +165,11 @@ def program(outer: trace.Tracer) -> tuple[Decimal, Decimal, list[object]]:
             step.discard()
             seen.append(lookup())
         seen.append(list(pages()))
+        count()
+        task.review(3, rate=0)
         task.succeed(value="1")
     charge("1000")
+    record_outcome(task_id=task.id, status="failed")
     try:
         with track_task("work"), track_tool("lookup"), track_step("draft"):
             raise TheirError
@@ -176,7 +192,7 @@ def test_a_fault_changes_nothing_for_the_program(
         assert program(tracer) == (Decimal(31), Decimal(6), [True, "found", [1], None])
     assert otel.get_current() == before
     assert set(_guard.faults) == places
-    logged = [record.args[0] for record in caplog.records if record.name == "taskmeter"]  # type: ignore[index]
+    logged = [record.args[0] for record in caplog.records if "taskmeter failed" in record.getMessage()]  # type: ignore[index]
     assert sorted(map(str, logged)) == sorted(places)
 
 

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, assert_type
 
 import taskmeter
-from taskmeter import Cost, Task, Usage, carry, charge, current_task, track_step, track_task, track_tool
+from taskmeter import (
+    Cost,
+    Task,
+    Usage,
+    carry,
+    charge,
+    current_task,
+    record_outcome,
+    track_step,
+    track_task,
+    track_tool,
+)
 from taskmeter.scopes import Step, ToolRun
 
 
@@ -34,6 +46,21 @@ async def coroutine(ticket: str) -> int:
 def generator(ticket: str) -> Generator[int, str, bool]:
     sent = yield len(ticket)
     return sent == ticket
+
+
+@track_tool("fetch", cost=lambda page: page.usd, category="retrieval")
+def fetch(url: str) -> bytes:
+    return url.encode()
+
+
+@track_tool("embed", cost="0.10", unit="character", per=1_000_000, quantity=len)
+async def embed(text: str) -> str:
+    return text
+
+
+@track_tool("gpu", cost_per_second="0.001")
+def compute(steps: int) -> int:
+    return steps
 
 
 @track_tool
@@ -72,6 +99,8 @@ def decorated_functions_keep_their_types() -> None:
     assert_type(called("T-1", True), int)
     assert_type(called(ticket="T-1"), int)
     assert_type(generator("T-1"), Generator[int, str, bool])
+    assert_type(fetch("T-1"), bytes)
+    assert_type(compute(1), int)
     assert_type(iterator("T-1"), Iterator[int])
     assert_type(async_generator("T-1"), AsyncGenerator[int, str])
     assert_type(async_iterator("T-1"), AsyncIterator[int])
@@ -133,6 +162,14 @@ def figures(task: Task, step: Step) -> None:
     task.fail("no such order")
     task.abandon()
     task.pending("in review")
+    task.succeed(human_minutes=4, quality="0.9")
+    task.fail(human_minutes="2.5", quality=0)
+    task.review(6)
+    task.review(minutes=6, rate="95")
+    assert_type(task.human_minutes, Decimal)
+    assert_type(record_outcome(key="T-1", status="failed", reason="reopened"), bool)
+    record_outcome(task_id="0" * 32, status="succeeded", value=3, human_minutes=4, quality=1, at=datetime.now(UTC))
+    record_outcome(key="T-1", status="won")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     step.discard("failed validation")
     charge("0.0004", category="retrieval", item="pinecone", quantity=3, unit="query", estimated=True)
     taskmeter.charge(Decimal(1))

@@ -34,9 +34,12 @@ Enabled = Callable[[], bool]
 
 
 class _SeenRun:
-    """A tool run that a hook sees, made inside the SDK's own span for it if it has one; `around` is the one outside."""
+    """A tool run that a hook sees, made inside the SDK's own span for it if it has one.
 
-    def __init__(self, name: str, call_id: str | None, around: Span) -> None:
+    `around` is the span outside of that; `None` where only its name tells whether the current one is it.
+    """
+
+    def __init__(self, name: str, call_id: str | None, around: Span | None) -> None:
         collected.notice()
         scope = current_scope()
         self._price = tool_price(name)
@@ -44,7 +47,10 @@ class _SeenRun:
         self._identity = identity_attributes(scope.task if scope is not None else None)
         self.context = self._open.within()
         self._span = trace.get_current_span()
-        self._own = self._span is around
+        if around is None:
+            self._own = not str(getattr(self._span, "name", "")).endswith(f"tool_use {name}")
+        else:
+            self._own = self._span is around
         if self._own:
             self._span = trace.INVALID_SPAN
             if self._open.counts:
@@ -63,19 +69,22 @@ class _SeenRun:
 
 
 class _Seen:
-    """`with _Seen(...) as run:` runs a block inside a run of the tool `name`; `run.says` tells what came of it."""
+    """`with _Seen(...) as run:` runs a block inside a run of the tool that `call` names; `run.says` tells what came of
+    it. `call` has the tool's `name`, and at `id_field` the id that the model gave it."""
 
-    def __init__(self, name: str | None, call_id: str | None, around: Span) -> None:
+    def __init__(self, call: object, id_field: str, around: Span | None) -> None:
         self._previous = otel.get_current()
         self._run: _SeenRun | None = None
         self._failed = False
         self._over = True
         with guarded("capture.tool", _BREAKER):
-            self._run = _SeenRun(name, call_id, around) if name else None
+            name = text_field(call, "name")
+            self._run = _SeenRun(name, text_field(call, id_field), around) if name else None
 
-    def says(self, result: object) -> None:
-        """What the block made."""
+    def says(self, made: Any, part: str | int | None = None) -> None:
+        """What the block made, or `part` of it."""
         with guarded("capture.tool_result", _BREAKER):
+            result = made[part] if isinstance(part, int) else made if part is None else field(made, part)
             self._failed = field(result, "is_error") is True or field(result, "isError") is True
             self._over = type(result).__name__ != _MORE_INPUT
 
@@ -110,7 +119,7 @@ class _AnthropicBlock:
     def __enter__(self) -> Any:
         around = trace.get_current_span()
         self._result = self._block.__enter__()
-        self._seen = _Seen(text_field(self._use, "name"), text_field(self._use, "id"), around)
+        self._seen = _Seen(self._use, "id", around)
         self._seen.__enter__()
         return self._result
 
@@ -118,7 +127,7 @@ class _AnthropicBlock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> Any:
         if self._seen is not None:
-            self._seen.says(field(self._result, "result"))
+            self._seen.says(self._result, "result")
             self._seen.__exit__(kind, error, trace_)
         return self._block.__exit__(kind, error, trace_)
 
@@ -136,14 +145,34 @@ def _anthropic_run(enabled: Enabled) -> Wrapper:
 def _anthropic_session_run(enabled: Enabled) -> Wrapper:
     """`SessionToolRunner._call_tool`: one tool that an agent session asked for, inside the SDK's own span."""
 
-    async def call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        event = _argument(args, kwargs, 1, "ev")
-        name, span = text_field(event, "name"), trace.get_current_span()
-        traced = str(getattr(span, "name", "")).endswith(f"tool_use {name}")
-        with _Seen(name, text_field(event, "id"), trace.INVALID_SPAN if traced else span) as run:
+    async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with _Seen(_argument(args, kwargs, 1, "ev"), "id", None) as run:
             result = await wrapped(*args, **kwargs)
-            run.says(result[0] if isinstance(result, tuple) else None)
+            run.says(result, 0)
             return result
+
+    return _coroutine(call, enabled)
+
+
+def _anthropic_function(enabled: Enabled) -> Wrapper:
+    """`BetaFunctionTool.call`: what runners and loops of the application's own call. Inside a runner that is seen
+    itself, it is the same run."""
+
+    def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not enabled():
+            return wrapped(*args, **kwargs)
+        with _Seen(instance, "id", trace.get_current_span()):
+            return wrapped(*args, **kwargs)
+
+    return wrapper
+
+
+def _anthropic_function_async(enabled: Enabled) -> Wrapper:
+    """`BetaAsyncFunctionTool.call`."""
+
+    async def call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with _Seen(instance, "id", trace.get_current_span()):
+            return await wrapped(*args, **kwargs)
 
     return _coroutine(call, enabled)
 
@@ -154,8 +183,7 @@ def _openai_run(enabled: Enabled) -> Wrapper:
     def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not enabled():
             return wrapped(*args, **kwargs)
-        item = _argument(args, kwargs, 1, "item")
-        with _Seen(text_field(item, "name"), text_field(item, "call_id"), trace.get_current_span()):
+        with _Seen(_argument(args, kwargs, 1, "item"), "call_id", trace.get_current_span()):
             return wrapped(*args, **kwargs)
 
     return wrapper
@@ -164,9 +192,8 @@ def _openai_run(enabled: Enabled) -> Wrapper:
 def _openai_run_async(enabled: Enabled) -> Wrapper:
     """`AsyncResponsesToolRunner._execute_function`."""
 
-    async def call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        item = _argument(args, kwargs, 1, "item")
-        with _Seen(text_field(item, "name"), text_field(item, "call_id"), trace.get_current_span()):
+    async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with _Seen(_argument(args, kwargs, 1, "item"), "call_id", trace.get_current_span()):
             return await wrapped(*args, **kwargs)
 
     return _coroutine(call, enabled)
@@ -175,9 +202,8 @@ def _openai_run_async(enabled: Enabled) -> Wrapper:
 def _mcp_call(enabled: Enabled) -> Wrapper:
     """`ClientSession.call_tool`: one request to a server, which is asked again where it first wants more input."""
 
-    async def call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        name = _argument(args, kwargs, 0, "name")
-        with _Seen(name if isinstance(name, str) else None, None, trace.get_current_span()) as run:
+    async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with _Seen({"name": _argument(args, kwargs, 0, "name")}, "id", trace.get_current_span()) as run:
             result = await wrapped(*args, **kwargs)
             run.says(result)
             return result
@@ -185,9 +211,11 @@ def _mcp_call(enabled: Enabled) -> Wrapper:
     return _coroutine(call, enabled)
 
 
-def _coroutine(call: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any], enabled: Enabled) -> Wrapper:
-    def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return call(wrapped, args, kwargs) if enabled() else wrapped(*args, **kwargs)
+def _coroutine(call: Wrapper, enabled: Enabled) -> Wrapper:
+    """A wrapper of a coroutine function, which does `call`."""
+
+    def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return call(wrapped, instance, args, kwargs) if enabled() else wrapped(*args, **kwargs)
 
     return wrapper
 
@@ -200,8 +228,10 @@ def hooks(enabled: Enabled) -> list[Hook]:
     """All optional: a version without one of these functions has no such runner. They are on when all clients are
     observed, as a tool does not tell whose it is."""
     runner, openai = "anthropic.lib.tools._beta_runner", "openai.lib.responses_tool_runner"
-    sessions = "anthropic.lib.tools._beta_session_runner"
+    functions, sessions = "anthropic.lib.tools._beta_functions", "anthropic.lib.tools._beta_session_runner"
     return [
+        Hook(functions, "BetaFunctionTool", "call", _anthropic_function(enabled), _BREAKER, optional=True),
+        Hook(functions, "BetaAsyncFunctionTool", "call", _anthropic_function_async(enabled), _BREAKER, optional=True),
         Hook(runner, "BaseToolRunner", "_tool_use_span", _anthropic_run(enabled), _BREAKER, optional=True),
         Hook(sessions, "SessionToolRunner", "_call_tool", _anthropic_session_run(enabled), _BREAKER, optional=True),
         Hook(openai, "ResponsesToolRunner", "_execute_function", _openai_run(enabled), _BREAKER, optional=True),

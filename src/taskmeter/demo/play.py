@@ -8,10 +8,11 @@ from typing import Final
 import anthropic
 import openai
 
+from taskmeter import record_outcome
 from taskmeter.demo.agents.classifier import classify_concurrently, classify_in_threads
 from taskmeter.demo.agents.researcher import research
 from taskmeter.demo.agents.resolver import resolve
-from taskmeter.demo.scenario import ASYNC_MAILS, QUESTIONS, THREADED_MAILS, TICKETS
+from taskmeter.demo.scenario import ASYNC_MAILS, QUESTIONS, REOPENED, THREADED_MAILS, TICKETS
 
 _KEY: Final = "stub"
 """Sent in the place of an API key, so that no real one is looked for."""
@@ -32,6 +33,12 @@ def everything(url: str) -> None:
         for question in QUESTIONS:
             research(researcher, question)
     asyncio.run(_classify_concurrently(url))
+    hear_back()
+
+
+def hear_back() -> None:
+    """What customers say later. In an application this is another process, such as the help desk's webhook."""
+    record_outcome(key=REOPENED, status="failed", reason="the customer wrote again")
 
 
 async def _classify_concurrently(url: str) -> None:

@@ -34,6 +34,8 @@ TICKETS: Final = (
     Ticket("T-1005", "globex", "Please cancel order 99."),
     Ticket("T-1006", "initech", "When will order 64 be ready?"),
 )
+REOPENED: Final = "T-1003"
+"""A ticket whose answer turns out to be no help."""
 QUESTIONS: Final = (
     Question("R-201", "acme", "the market for heat pumps", ("eurostat", "iea", "trade-press")),
     Question("R-202", "globex", "new battery chemistries", ("arxiv", "patents")),

@@ -98,11 +98,12 @@ def emit(record: OutcomeRecord) -> bool:
     """Exports `record` and counts it. Returns whether it went anywhere: to a tracer that records, or to the spool."""
     attributes, known, went = record_attributes(record), _tasks.find(record), False
     links = [Link(known.span)] if known is not None and known.span.is_valid else []
+    span: Span = INVALID_SPAN
     with guarded("telemetry.outcome"):
         # Outside of the task that may be open here: that is not the one it is about.
         span = spans.start(span_name(record), attributes, context=outside(), start_ns=record.at_ns, links=links)
         went = span.is_recording() and span.get_span_context().trace_flags.sampled
-        spans.end(span, end_ns=record.at_ns)
+    spans.end(span, end_ns=record.at_ns)
     with guarded("telemetry.outcome"):
         went = went or durable.keep(span_name(record), attributes, record.at_ns, links)
     with guarded("telemetry.outcome_metrics"):
