@@ -6,10 +6,12 @@ from taskmeter.errors import TaskmeterError
 from taskmeter.records import Cost, Usage
 from taskmeter.scopes import Task, charge, current_task, track_step, track_task, track_tool
 from taskmeter.setup import configure
+from taskmeter.telemetry.exporter import CostExporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
 __all__ = [
     "Cost",
+    "CostExporter",
     "Task",
     "TaskSpanProcessor",
     "TaskmeterError",

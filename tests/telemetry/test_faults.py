@@ -19,9 +19,9 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
 import taskmeter
-from taskmeter import _guard, scopes
+from taskmeter import _guard
 from taskmeter.scopes import charge, current_task, runs, track_step, track_task, track_tool
-from taskmeter.telemetry import processor, providers, spans
+from taskmeter.telemetry import leaves, processor, providers, spans
 
 Break = Callable[[pytest.MonkeyPatch, Any], object]
 
@@ -105,10 +105,12 @@ FAULTS: list[tuple[Break, set[str]]] = [
     (breaks(runs, "rollup_attributes"), {"scopes.task_span", "scopes.step_span"}),
     (breaks(runs, "outcome_of"), {"scopes.close"}),
     (breaks(runs, "known_cost"), {"scopes.task_metrics"}),
-    (breaks(scopes.spans, "emit_charge"), {"scopes.charge"}),
+    (breaks(leaves, "emit_charge"), {"scopes.charge"}),
+    (breaks(leaves, "picture"), {"scopes.leaves"}),
     (clock_breaks, {"scopes.clock"}),
     (breaks(processor, "identity_attributes"), {"telemetry.processor"}),
     (breaks(processor, "current_scope"), {"telemetry.processor"}),
+    (breaks(processor.pictures, "span_ended"), {"telemetry.processor_end"}),
     (breaks(providers, "tracer"), {"telemetry.start_span"}),
     (breaks(spans, "Status"), {"telemetry.end_span"}),
     (uses(sampler=BrokenSampler()), {"telemetry.start_span"}),
@@ -122,7 +124,14 @@ FAULTS: list[tuple[Break, set[str]]] = [
     (meter_breaks, {"scopes.task_metrics", "scopes.close", "telemetry.spent"}),
 ]
 # In tests/scopes/test_arguments.py: a callable that fails costs only what it makes. In test_delivery.py: exporters.
-ELSEWHERE = {"scopes.{argument}", "telemetry.deliver", "telemetry.end_exporters"}
+# In test_foreign.py: spans of other libraries.
+ELSEWHERE = {
+    "telemetry.foreign_call",
+    "telemetry.annotate",
+    "scopes.{argument}",
+    "telemetry.deliver",
+    "telemetry.end_exporters",
+}
 
 faults = pytest.mark.parametrize(
     ("fault", "places"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from taskmeter.account.ledger import Ledger
 from taskmeter.records import Outcome
@@ -33,3 +34,5 @@ class Scope:
     outcome: Outcome | None = None
     """What was said of a task so far, and what it came to when it ended."""
     closed: bool = False
+    held: list[Any] = field(default_factory=list[Any])
+    """Of a task: what is to be pictured when it ends. Not for the account."""

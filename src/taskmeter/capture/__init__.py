@@ -16,6 +16,7 @@ from taskmeter.capture import sessions
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.driver import Driver, close_response, iter_bytes, iter_bytes_async
 from taskmeter.capture.hooks import Hook, Hooks
+from taskmeter.capture.inherited import Inherited
 from taskmeter.capture.open_calls import finish
 from taskmeter.capture.openai import OpenAI
 from taskmeter.capture.provider import Client, Provider
@@ -87,6 +88,7 @@ _installed = Hooks(
         *(Hook(http, "Response", "aiter_bytes", iter_bytes_async) for http in ("httpx", "httpx2")),
     ]
 )
+_inherited = Inherited([hook for provider in _PROVIDERS for hook in _hooks(provider) if hook.attribute == "request"])
 _lock = threading.Lock()
 
 
@@ -131,12 +133,14 @@ def instrument(
             _clients.name(client)
         pricing.load()  # now, so that the first call does not wait for it
         _installed.on()
+        _inherited.on()
 
 
 def uninstrument() -> None:
     """Restores every function that `instrument` replaced. Open tasks stay open; calls under way are still booked."""
     with _lock:
         _clients.clear()
+        _inherited.off()
         _installed.off()
 
 

@@ -15,7 +15,7 @@ from taskmeter.scopes.arguments import Money, free_labels, money, text
 from taskmeter.scopes.handles import Step, Task, ToolRun
 from taskmeter.scopes.openers import StepOpener, TaskOpener, Text, ToolOpener
 from taskmeter.scopes.runs import TaskRun, current_run
-from taskmeter.telemetry import collected, spans
+from taskmeter.telemetry import collected, leaves
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope
 
@@ -125,7 +125,7 @@ def charge(
 def _charge(line: Charge, scope: Scope | None) -> None:
     with guarded("scopes.charge"):
         book(scope, Entry(charges=(line,)))
-        spans.emit_charge(line, scope)
+        leaves.emit_charge(line, scope)
 
 
 def _name(name: object) -> str | None:

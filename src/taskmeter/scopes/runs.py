@@ -21,7 +21,7 @@ from taskmeter._guard import guarded
 from taskmeter.account import Entry, Ledger, Scope, TaskIdentity, outcome_of, stated_charge
 from taskmeter.records import Charge, Outcome
 from taskmeter.scopes.handles import Step, Task, ToolRun
-from taskmeter.telemetry import collected, providers, spans
+from taskmeter.telemetry import collected, leaves, providers, spans, suppression
 from taskmeter.telemetry.attributes import (
     Attributes,
     charge_attributes,
@@ -204,13 +204,14 @@ class TaskRun(Run):
         if outcome.status in ("failed", "abandoned"):
             ledger.condemn()
         lines = ledger.drain()
+        with guarded("scopes.leaves"):
+            leaves.picture(self.scope, self.span)
         with guarded("scopes.task_span"):
             attributes = {**rollup_attributes(ledger, is_task=True), **_outcome_attributes(outcome)}
             spans.end(self.span, attributes, error_type=error_type_of(error))
         with guarded("scopes.task_metrics"):
-            instruments = providers.instruments()
-            instruments.spent(lines, self.task.name)
-            instruments.task_ended(self.task.name, outcome.status, known_cost(ledger), self._seconds())
+            providers.account_instruments().spent(lines, self.task.name)
+            providers.instruments().task_ended(self.task.name, outcome.status, known_cost(ledger), self._seconds())
 
 
 def _outcome_attributes(outcome: Outcome) -> Attributes:
@@ -258,7 +259,9 @@ class StepRun(Run):
                 attributes[names.STEP_DISCARD_REASON] = self._handle.discard_reason
             spans.end(self.span, attributes, error_type=error_type_of(error))
         if self.scope.task is None and self.scope.parent is None:
-            providers.instruments().spent(ledger.drain(), None)
+            with guarded("scopes.leaves"):
+                leaves.picture(self.scope, self.span)
+            providers.account_instruments().spent(ledger.drain(), None)
 
 
 class ToolUse(Run):
@@ -292,6 +295,8 @@ class ToolUse(Run):
             charges = (stated_charge(settings.cost, "tools", settings.name, Decimal(1), "run"),)
         book(self._scope, Entry(charges=charges, tool_runs=1))
         error_type = error_type_of(error)
+        if charges and self.span is trace.INVALID_SPAN and suppression.silent():
+            leaves.emit_charge(charges[0], self._scope)
         spans.end(self.span, charge_attributes(charges[0]) if charges else None, error_type=error_type)
         if (seconds := self._seconds()) is not None:
             providers.instruments().tool_ended(settings.name, seconds, error_type)

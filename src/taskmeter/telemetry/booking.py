@@ -21,4 +21,4 @@ def book(scope: Scope | None, entry: Entry) -> None:
         ]
     if lines:
         with guarded("telemetry.spent"):
-            providers.instruments().spent(lines, task.name if task is not None else None)
+            providers.account_instruments().spent(lines, task.name if task is not None else None)
