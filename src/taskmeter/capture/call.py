@@ -132,13 +132,15 @@ class Call:
         open_calls.opened(self)
 
     def _start_span(self) -> None:
+        self._silent = self._silent or suppression.silent_calls()
         attributes: Attributes = {names.SPAN_KIND: "call", **self._shared, **self._identity}
         attributes |= {name: value for name, value in self._client.items() if value is not None}
         if self._reader is not None:
             attributes[names.REQUEST_STREAM] = True
         name = f"{self._operation} {self._model}".rstrip()
         self._span = spans.start(name, attributes, kind=SpanKind.CLIENT, start_ns=self._start_ns)
-        self.context = trace.set_span_in_context(self._span, self.context)
+        if self._span is not trace.INVALID_SPAN:
+            self.context = trace.set_span_in_context(self._span, self.context)
 
     # --- while the request runs
 
@@ -176,7 +178,8 @@ class Call:
         if not self._native or self._span is not trace.INVALID_SPAN:
             return
         current = trace.get_current_span()
-        if current is self._outer_span or not current.is_recording():
+        unseen = suppression.silent_calls() and not known.is_open(current)  # such a span may never be exported
+        if current is self._outer_span or not current.is_recording() or unseen:
             self._native = False
             self._start_span()
         else:

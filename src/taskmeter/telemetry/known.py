@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context as otel
 from opentelemetry.context import Context
+from opentelemetry.trace import Span as AnySpan
 from opentelemetry.trace import SpanContext
 
 from taskmeter.account import Scope
@@ -102,6 +103,11 @@ def ended(context: SpanContext) -> OpenSpan | None:
     return _open.pop(key_of(context), None)
 
 
+def is_open(span: AnySpan) -> bool:
+    """Whether a `TaskSpanProcessor` was told that `span` starts, and not yet that it ends."""
+    return key_of(span.get_span_context()) in _open
+
+
 def add(call: KnownCall, parent: SpanKey | None) -> None:
     """From now on `call` is known, made in the span `parent`."""
     _recent[next(_next) % RECENT] = call
@@ -118,19 +124,22 @@ def recognise(seen: ForeignCall, key: SpanKey, opened: OpenSpan | None) -> Known
     if opened is not None:
         for call in (opened.around, *reversed(opened.inside.copy())):
             if call is not None and _agree(call, seen):
-                call.seen_by.setdefault(seen.source, key)
+                _claim(call, seen, key)
                 return call
     scope = opened.scope if opened is not None else None
     task_id = scope.task.id if scope is not None and scope.task is not None else None
     for known in tuple(_recent):
         if known is None or known.source == seen.source:
             continue
-        # Each is recognised once per library: of two calls that look alike, one must not stand for both.
-        if _same_id(known, seen) or (
-            _beside(known, seen, task_id) and known.seen_by.setdefault(seen.source, key) == key
-        ):
+        if _same_id(known, seen) or (_beside(known, seen, task_id) and _claim(known, seen, key)):
             return known
     return None
+
+
+def _claim(call: KnownCall, seen: ForeignCall, key: SpanKey) -> bool:
+    """Whether no other span of the same library was recognised as this call: of two calls that look alike, one must not
+    stand for both. A span without a usage may be one of two for its call, as Logfire's for a stream."""
+    return seen.usage is None or call.seen_by.setdefault(seen.source, key) == key
 
 
 def _same_id(call: KnownCall, seen: ForeignCall) -> bool:
