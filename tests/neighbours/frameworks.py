@@ -103,7 +103,8 @@ async def litellm_message_async(url: str) -> None:
 def litellm_message_stream(url: str) -> None:
     import litellm
 
-    list(litellm.completion(**_litellm(url, f"anthropic/{CLAUDE}"), stream=True))
+    usage = {"include_usage": True}
+    list(litellm.completion(**_litellm(url, f"anthropic/{CLAUDE}"), stream=True, stream_options=usage))
 
 
 def litellm_both(url: str) -> None:

@@ -61,6 +61,19 @@ PROGRAMS: dict[str, list[tuple[Any, list[Any], Decimal]]] = {
 }
 
 
+if WHO == "litellm-own":
+    PROGRAMS["litellm"] = [case for case in PROGRAMS["litellm"] if case[0] is not f.litellm_message_stream]
+
+
+@pytest.mark.skipif(WHO != "litellm-own", reason="LiteLLM's own callback only")
+def test_told_outside_of_its_task(bench: Any) -> None:
+    """LiteLLM's callback tells of a synchronous stream in a thread of its own: counted once, in no task."""
+    before = bench.counted()
+    task = bench.run(f.litellm_message_stream, [MESSAGE])
+    assert (task.calls, task.cost.total) == (0, 0)
+    assert bench.leaf_sum() == bench.counted() - before == CLAUDE_USD
+
+
 @pytest.mark.parametrize(("program", "replies", "usd"), PROGRAMS.get(FRAMEWORK, []))
 def test_framework(bench: Any, program: Any, replies: list[Any], usd: Decimal) -> None:
     """Account, exported leaves and metric say the script's price; the framework's spans add nothing."""

@@ -106,13 +106,13 @@ def _kind(attributes: _Attributes, source: str) -> str | None:
     operation = _text(attributes, (says.OPERATION,))
     if operation in says.NO_CALL_OPERATIONS:
         return None
-    return said or (operation if operation in says.CALL_OPERATIONS else "")
+    return said or _text(attributes, (says.REQUEST_TYPE,)) or (operation if operation in says.CALL_OPERATIONS else "")
 
 
 def _operation(attributes: _Attributes) -> str:
     stated = _text(attributes, (says.OPERATION,))
-    kinds = (str(attributes.get(name, "")).lower() for name in says.KINDS)
-    return stated or ("embeddings" if "embedding" in kinds else "chat")
+    kinds = [str(attributes.get(name, "")).lower() for name in (*says.KINDS, says.REQUEST_TYPE)]
+    return stated or ("embeddings" if any("embedding" in kind for kind in kinds) else "chat")
 
 
 def _usage(attributes: _Attributes, source: str, provider: str) -> tuple[Usage | None, str]:

@@ -21,9 +21,10 @@ KINDS: Final = {
     "openinference.span.kind": frozenset({"LLM", "EMBEDDING"}),
     "langsmith.span.kind": frozenset({"llm", "embedding"}),
     "traceloop.span.kind": frozenset[str](),  # workflow, task, agent, tool: never a call
-    "llm.request.type": frozenset({"chat", "completion", "embedding"}),
 }
-"""Where a library says what a span is, and which of its words mean a call."""
+"""Where a library says what a span is, and which of its words mean a call: what says another is none."""
+REQUEST_TYPE: Final = "llm.request.type"
+"""Only calls have one: OpenLLMetry's `chat`, `completion`, `embedding`, LiteLLM's `acompletion`..."""
 COPIED: Final = "litellm.call_id"
 """LiteLLM writes a call's attributes on whatever span is current, each call over the one before."""
 COPIER: Final = "litellm"
