@@ -44,13 +44,13 @@ NEIGHBOURS = {
 def neighbours(session: nox.Session, who: str) -> None:
     """Another library watches the same calls, put in place before our hooks and after them."""
     session.install("-e", ".", "pytest>=8.3", "pytest-timeout>=2.3", *NEIGHBOURS[who])
-    session.run("uv", "pip", "freeze", "--exclude-editable", external=True, silent=True)
+    session.run("uv", "pip", "freeze", "--exclude-editable", external=True)
     for order in ("before", "after"):
         session.run(
             "pytest",
             "tests/neighbours",
             "--confcutdir=tests/neighbours",
-            "-p=no:cacheprovider",
+            "-pno:cacheprovider",
             "--override-ini=filterwarnings=default",
             "--disable-warnings",
             *session.posargs,

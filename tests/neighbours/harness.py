@@ -102,7 +102,9 @@ class Bench:
     def foreign_spans(self) -> list[ReadableSpan]:
         """The neighbour's own."""
         ours = ("taskmeter", "com.anthropic.sdk.python")
-        return [span for span in self.spans() if span.instrumentation_scope and span.instrumentation_scope.name not in ours]
+        return [
+            span for span in self.spans() if span.instrumentation_scope and span.instrumentation_scope.name not in ours
+        ]
 
     def counted(self) -> Decimal:
         """What the metric has counted since the start, to 12 digits."""

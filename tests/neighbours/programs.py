@@ -114,10 +114,10 @@ def message_helper(url: str, *, native: bool) -> None:
 
 
 def message_stream_left(url: str, *, native: bool) -> None:
-    with anthropic.Anthropic(**_options(url, native=native)) as client:
-        with client.messages.create(**MESSAGE, stream=True) as stream:
-            for _ in stream:
-                break
+    client = anthropic.Anthropic(**_options(url, native=native))
+    with client, client.messages.create(**MESSAGE, stream=True) as stream:
+        for _ in stream:
+            break
 
 
 def message_refused(url: str, *, native: bool) -> None:

@@ -1,4 +1,4 @@
-"""Frameworks and who traces them: what goes through an SDK is booked by our hooks, what does not by their spans; once."""
+"""Frameworks and who traces them: an SDK's calls are booked by our hooks, all others by their spans; each once."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Run(ABC):
 
     def _picture(self, name: str, attributes: Attributes) -> None:
         """Starts the span. Without one, spans started inside stay children of the span outside."""
-        self.span = spans.start(name, attributes)
+        self.span = spans.start(name, attributes, context=self.context)
         if self.span is not trace.INVALID_SPAN:
             self.context = trace.set_span_in_context(self.span, self.context)
 

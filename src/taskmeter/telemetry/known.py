@@ -7,6 +7,7 @@ operation on a dict or a list, and all of them are bounded.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
@@ -35,6 +36,8 @@ _DEEPEST: Final = 64
 _TOLERANCE_NS: Final = 250_000_000
 """By how much others' clocks and callbacks may lag."""
 
+_VERSION: Final = re.compile(r"(?:[-@:](?:v?\d+|latest))*")
+
 SpanKey = tuple[int, int]
 
 
@@ -58,6 +61,8 @@ class KnownCall:
     """Whether it ended without anything that may be billed."""
     leaf: Leaf | None = None
     """Its money, where no span of ours pictures it."""
+    trace_id: int = 0
+    """Of the span it was made in; 0 without any."""
     seen_by: dict[str, SpanKey] = field(default_factory=dict[str, SpanKey])
     """By instrumentation scope, the span that was recognised as another picture of it."""
 
@@ -110,6 +115,7 @@ def is_open(span: AnySpan) -> bool:
 
 def add(call: KnownCall, parent: SpanKey | None) -> None:
     """From now on `call` is known, made in the span `parent`."""
+    call.trace_id = parent[0] if parent is not None else 0
     _recent[next(_next) % RECENT] = call
     for _ in range(_DEEPEST):
         above = _open.get(parent) if parent is not None else None
@@ -131,7 +137,7 @@ def recognise(seen: ForeignCall, key: SpanKey, opened: OpenSpan | None) -> Known
     for known in tuple(_recent):
         if known is None or known.source == seen.source:
             continue
-        if _same_id(known, seen) or (_beside(known, seen, task_id) and _claim(known, seen, key)):
+        if _same_id(known, seen) or (_beside(known, seen, task_id, key[0]) and _claim(known, seen, key)):
             return known
     return None
 
@@ -156,11 +162,11 @@ def _agree(call: KnownCall, seen: ForeignCall) -> bool:
     return _same_model(call, seen) and not _other_id(call, seen)
 
 
-def _beside(call: KnownCall, seen: ForeignCall, task_id: str | None) -> bool:
+def _beside(call: KnownCall, seen: ForeignCall, task_id: str | None, trace_id: int) -> bool:
     """Whether a span elsewhere in the trace, or in none, is one of `call`: by time, model and counts."""
     if _other_id(call, seen):
         return False
-    if task_id is not None and call.task_id is not None and task_id != call.task_id:
+    if task_id != call.task_id and trace_id != call.trace_id:
         return False
     if call.came_to_nothing and seen.usage is not None:
         return False
@@ -182,6 +188,6 @@ def _same_model(call: KnownCall, seen: ForeignCall) -> bool:
 
 
 def _alike(left: str, right: str) -> bool:
-    """Whether two names can be of one model: behind a gateway's prefix, with or without a date."""
-    left, right = left.rpartition("/")[2].lower(), right.rpartition("/")[2].lower()
-    return bool(left and right) and (left.startswith(right) or right.startswith(left))
+    """Whether two names can be of one model: behind a gateway's prefix, with or without a date or version."""
+    short, long = sorted((left.rpartition("/")[2].lower(), right.rpartition("/")[2].lower()), key=len)
+    return bool(short) and long.startswith(short) and bool(_VERSION.fullmatch(long, len(short)))
