@@ -7,10 +7,12 @@ from taskmeter.errors import TaskmeterError
 from taskmeter.records import Cost, Usage
 from taskmeter.scopes import Task, carry, charge, current_task, record_outcome, track_step, track_task, track_tool
 from taskmeter.setup import configure
+from taskmeter.telemetry.exporter import CostExporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
 __all__ = [
     "Cost",
+    "CostExporter",
     "Task",
     "TaskSpanProcessor",
     "TaskmeterError",

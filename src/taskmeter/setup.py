@@ -30,6 +30,7 @@ from taskmeter.spool.write import SpoolExporter
 from taskmeter.telemetry import durable
 from taskmeter.telemetry.baggage import checked_trust
 from taskmeter.telemetry.delivery import Ender, MetricReceipts, SpanQueue, within
+from taskmeter.telemetry.exporter import CostExporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
 SPOOL_QUEUE: Final = 65_536
@@ -269,11 +270,11 @@ def _set_up(settings: Settings) -> Setup:
     _stamp(tracer_provider)
     spool = otlp = receipts = meter_provider = None
     if settings.spool is not None:
-        spool = SpanQueue(SpoolExporter(settings.spool), SPOOL_QUEUE, SPOOL_DELAY_MILLIS)
+        spool = SpanQueue(CostExporter(SpoolExporter(settings.spool)), SPOOL_QUEUE, SPOOL_DELAY_MILLIS)
         tracer_provider.add_span_processor(spool)
         durable.use(spool, tracer_provider.resource)
     if span_exporter is not None:
-        otlp = SpanQueue(cast(SpanExporter, span_exporter))
+        otlp = SpanQueue(CostExporter(cast(SpanExporter, span_exporter)))
         tracer_provider.add_span_processor(otlp)
     if own:
         trace.set_tracer_provider(tracer_provider)

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from taskmeter.scopes import current_task
 from taskmeter.telemetry import providers
+from taskmeter.telemetry.exporter import CostExporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
 Attributes = Mapping[str, Any]
@@ -29,7 +30,7 @@ class Backend:
         self._reader = InMemoryMetricReader()
         self.tracer_provider = TracerProvider(sampler=sampler)
         self.tracer_provider.add_span_processor(TaskSpanProcessor())
-        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(CostExporter(self._exporter)))
         self.meter_provider = MeterProvider([self._reader])
         providers.use(self.tracer_provider, self.meter_provider)
 

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 from taskmeter import _guard
 from taskmeter.scopes import charge, current_task, people, record_outcome, runs, track_step, track_task, track_tool
-from taskmeter.telemetry import outcomes, processor, providers, spans
+from taskmeter.telemetry import leaves, outcomes, processor, providers, spans
 
 Break = Callable[[pytest.MonkeyPatch, Any], object]
 
@@ -104,9 +104,11 @@ FAULTS: list[tuple[Break, set[str]]] = [
     (breaks(runs, "rollup_attributes"), {"scopes.task_span", "scopes.step_span"}),
     (breaks(runs, "outcome_of"), {"scopes.close"}),
     (breaks(runs, "known_cost"), {"scopes.task_metrics"}),
+    (breaks(leaves, "picture"), {"scopes.leaves"}),
     (clock_breaks, {"scopes.clock"}),
     (breaks(processor, "identity_attributes"), {"telemetry.processor"}),
     (breaks(processor, "current_scope"), {"telemetry.processor"}),
+    (breaks(processor.pictures, "span_ended"), {"telemetry.processor_end"}),
     (breaks(providers, "tracer"), {"telemetry.start_span"}),
     (breaks(spans, "Status"), {"telemetry.end_span"}),
     (uses(sampler=BrokenSampler()), {"telemetry.start_span"}),
@@ -121,7 +123,7 @@ FAULTS: list[tuple[Break, set[str]]] = [
     (breaks(outcomes, "remember"), {"scopes.open_task"}),
     (breaks(runs, "tool_price"), {"scopes.tool_price"}),
     (breaks(people, "book"), {"scopes.review"}),
-    (breaks(people.spans, "emit_charge"), {"scopes.charge", "scopes.review"}),
+    (breaks(leaves, "emit_charge"), {"scopes.charge", "scopes.review"}),
     (breaks(outcomes, "record_attributes"), {"scopes.record_outcome"}),
     (breaks(outcomes, "outside"), {"telemetry.outcome"}),
     (breaks(runs.ToolUse, "measure"), {"scopes.measure"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from taskmeter.account.ledger import Ledger
 from taskmeter.records import Outcome
@@ -36,6 +37,8 @@ class Scope:
     outcome: Outcome | None = None
     """What was said of a task so far, and what it came to when it ended."""
     closed: bool = False
+    held: list[Any] = field(default_factory=list[Any])
+    """Of a task: what is to be pictured when it ends. Not for the account."""
     process: int = field(default_factory=os.getpid)
     """Where its ledger is; a forked process has but a copy."""
 

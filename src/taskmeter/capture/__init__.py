@@ -26,6 +26,7 @@ from taskmeter.capture.driver import (
     iter_bytes_async,
 )
 from taskmeter.capture.hooks import Hook, Hooks, HookStatus, is_hook
+from taskmeter.capture.inherited import Inherited
 from taskmeter.capture.open_calls import finish
 from taskmeter.capture.openai import OpenAI
 from taskmeter.capture.provider import Client, Provider
@@ -99,9 +100,10 @@ def _hooks(provider: Provider) -> list[Hook]:
 
 
 _clients = _Clients()
+_seams = [hook for provider in _PROVIDERS for hook in _hooks(provider)]
 _installed = Hooks(
     [
-        *(hook for provider in _PROVIDERS for hook in _hooks(provider)),
+        *_seams,
         *old_retries.hooks(),
         *sessions.hooks(lambda: _clients.all),
         *tools.hooks(lambda: _clients.all),
@@ -118,6 +120,7 @@ _installed = Hooks(
         ),
     ]
 )
+_inherited = Inherited([hook for hook in _seams if hook.attribute == "request"])
 _lock = threading.RLock()  # a signal handler may come back here
 
 
@@ -176,6 +179,7 @@ def instrument(
             else:
                 _clients.name(client)
             _installed.on()
+            _inherited.on()
 
 
 def hook_status() -> list[HookStatus]:
@@ -191,6 +195,7 @@ def uninstrument() -> None:
     """
     with _lock, guarded("capture.uninstrument"):
         _clients.clear()
+        _inherited.off()
         _installed.off()
 
 

@@ -28,7 +28,7 @@ from taskmeter.capture.reading import Reading
 from taskmeter.capture.stated import HEADER
 from taskmeter.capture.terms import terms_of
 from taskmeter.records import NO_USAGE, Priced, Usage
-from taskmeter.telemetry import collected, providers, spans
+from taskmeter.telemetry import collected, known, leaves, providers, spans, suppression
 from taskmeter.telemetry.attributes import (
     Attributes,
     cost_attributes,
@@ -44,7 +44,6 @@ _BYTES = frozenset({"speech"})
 """Operations whose answer is bytes for the application to keep, which nobody parses."""
 _UNPRICED = Priced("unpriced", reason="taskmeter failed to price it")
 _NOT_RETRIEVED = "its answer was not retrieved in this process"
-_CALL = otel.create_key("taskmeter-call")
 _STREAMED = otel.create_key("taskmeter-streamed-call")
 
 Ending = Literal["returned", "read", "closed", "dropped", "failed"]
@@ -54,13 +53,13 @@ unread, or something was raised."""
 
 def current_call() -> Call | None:
     """The call whose request the current context is in."""
-    call = otel.get_value(_CALL)
+    call = otel.get_value(known.CALL)
     return call if isinstance(call, Call) else None
 
 
 def without_call(streamed: Call | None = None) -> Context:
     """The current context, for a request that is no call; `streamed` is the one whose answer it brings as a stream."""
-    return without_task(otel.set_value(_STREAMED, streamed, otel.set_value(_CALL, None)))
+    return without_task(otel.set_value(_STREAMED, streamed, otel.set_value(known.CALL, None)))
 
 
 def streamed_call() -> Call | None:
@@ -119,18 +118,29 @@ class Call:
             names.REQUEST_MODEL: self._model,
         }
         self._outer_span = trace.get_current_span()
+        self._silent = suppression.silent_calls()
+        """Whether somebody asked for no span and no metric of it. It is booked all the same."""
+        self.known = known.KnownCall(
+            names.INSTRUMENTATION_NAME,
+            self._scope.task.id if self._scope is not None and self._scope.task is not None else None,
+            self._model,
+            self._start_ns,
+        )
+        """By which another library's span of it is recognised."""
         self._skippable = bool(getattr(client, "middleware", None))
         """Whether the application can answer in the provider's place, so that nothing is sent or billed."""
         self._answers = self._repeats = 0
         self._native = provider.opens_span(client, options)
         """Whether the span is the SDK's own: never a second one for the same call."""
         self._span: Span = trace.INVALID_SPAN
-        self.context = without_task(otel.set_value(_CALL, self))
+        self.context = without_task(otel.set_value(known.CALL, self))
         """What the request runs in."""
         if self._native:
             self.context = with_stamp(names.ANTHROPIC_SCOPE_PREFIX, self.context)
         elif not tentative:
             self._start_span()
+        if not tentative:
+            self._make_known()
         self._attempts = Attempts(self._start_ns, self._identity)
         self.pending = False
         """Whether the body is still to be read when the method returns."""
@@ -141,13 +151,15 @@ class Call:
         open_calls.opened(self)
 
     def _start_span(self) -> None:
+        self._silent = self._silent or suppression.silent_calls()
         attributes: Attributes = {names.SPAN_KIND: "call", **self._shared, **self._identity}
         attributes |= {name: value for name, value in self._client.items() if value is not None}
         if self._reader is not None:
             attributes[names.REQUEST_STREAM] = True
         name = f"{self._operation} {self._model}".rstrip()
         self._span = spans.start(name, attributes, kind=SpanKind.CLIENT, start_ns=self._start_ns)
-        self.context = trace.set_span_in_context(self._span, self.context)
+        if self._span is not trace.INVALID_SPAN:
+            self.context = trace.set_span_in_context(self._span, self.context)
 
     # --- while the request runs
 
@@ -164,7 +176,7 @@ class Call:
             return
         if self._native and self._span.is_recording():
             self._span.set_attributes(self._attempt_attributes())  # now: the SDK ends its span before the call ends
-        if repeated:
+        if repeated and not self._silent:
             providers.instruments().retried(self._shared)
 
     def failing(self, error: BaseException) -> None:
@@ -184,7 +196,8 @@ class Call:
         if not self._native or self._span is not trace.INVALID_SPAN:
             return
         current = trace.get_current_span()
-        if current is self._outer_span or not current.is_recording():
+        unseen = suppression.silent_calls() and not known.is_open(current)  # such a span may never be exported
+        if current is self._outer_span or not current.is_recording() or unseen:
             self._native = False
             self._start_span()
         else:
@@ -277,6 +290,7 @@ class Call:
                 return  # the usage of something made before, which this request only changed
             self._tentative_path = None
             self._start_span()
+            self._make_known()
         self._reading = reading
         self._priced = _UNPRICED  # stays if the next line fails
         self._priced = self._price(reading)
@@ -340,6 +354,7 @@ class Call:
             self._wasted = error_type is not None or (how in ("closed", "dropped") and not self._whole)
             self._end_span(error_type)
         with guarded("capture.book"):
+            self._tell()
             self._book()
         with guarded("capture.count"):
             self._count(error_type)
@@ -419,6 +434,8 @@ class Call:
         attributes = self._end_attributes()
         if not self._native:
             spans.end(self._span, attributes, error_type=error_type)
+            if self._silent and self._priced is not None:
+                self._hold_leaf(self._priced)
         elif self._span.is_recording():
             self._span.set_attributes(attributes)
         elif self._on_span is not None:
@@ -447,9 +464,21 @@ class Call:
     def _emit_leaf(self, priced: Priced, *, wasted: bool) -> None:
         """Gives money a leaf span of its own: the SDK ended its span before anything could be put on it."""
         if priced.amount is not None:
-            attributes: Attributes = {names.CHARGE_CATEGORY: "model", names.CHARGE_ITEM: self._answering_model}
-            attributes |= cost_attributes(priced)
-            spans.emit_leaf(self._answering_model, attributes, self._scope, context=self.context, wasted=wasted)
+            attributes = self._leaf_attributes(priced)
+            leaves.emit_leaf(self._answering_model, attributes, self._scope, context=self.context, wasted=wasted)
+
+    def _hold_leaf(self, priced: Priced) -> None:
+        """For the span of whoever asked for silence, as it pictures the call instead; else for the end of the task."""
+        if priced.amount is not None:
+            attributes = self._leaf_attributes(priced)
+            self.known.leaf = leaves.hold(self._answering_model, attributes, self._scope, wasted=self._wasted)
+
+    def _leaf_attributes(self, priced: Priced) -> Attributes:
+        return {
+            names.CHARGE_CATEGORY: "model",
+            names.CHARGE_ITEM: self._answering_model,
+            **cost_attributes(priced),
+        }
 
     def _book(self) -> None:
         priced = self._priced
@@ -465,7 +494,21 @@ class Call:
         )
         book(self._scope, entry)
 
+    def _make_known(self) -> None:
+        known.add(self.known, known.key_of(self._outer_span.get_span_context()))
+
+    def _tell(self) -> None:
+        """Makes known what came of it."""
+        seen, reading = self.known, self._reading or Reading()
+        seen.model, seen.response_id = reading.model or "", reading.response_id
+        if reading.usage is not None and not reading.doubt:
+            seen.counts = (reading.usage.input_tokens, reading.usage.output_tokens)
+        seen.came_to_nothing = self._priced is None
+        seen.end_ns = time.time_ns()
+
     def _count(self, error_type: str | None) -> None:
+        if self._silent:
+            return
         attributes = {**self._shared, names.RESPONSE_MODEL: self._answering_model}
         if error_type is not None:
             attributes[names.ERROR_TYPE] = error_type

@@ -97,6 +97,14 @@ class _Replacement(wrapt.FunctionWrapper):  # type: ignore[type-arg]
         return getattr, (self._self_hooked, _name(self))
 
 
+def replacement(original: object, hook: Hook, owner: type, active: Callable[[], bool]) -> object:
+    """What stands for `original` on `owner` while `active`, and calls it at once, as if it were that, otherwise."""
+    breaker = hook.breaker
+    if hook.finishes:
+        return _Replacement(original, hook, owner, active)
+    return _Replacement(original, hook, owner, lambda: active() and not breaker.off)
+
+
 def is_hook(function: object) -> bool:
     """Whether `function`, as a class holds it, is one of ours."""
     return type(function) is _Replacement
@@ -211,16 +219,9 @@ class Hooks:
         before = self._installed.get(key)
         if before is not None and before.owner is owner and before.original is not original:
             return  # still there, or beneath what somebody put on it
-        replacement = _Replacement(original, hook, owner, self._enabled(hook))
-        setattr(owner, hook.attribute, replacement)
-        self._installed[key] = _Installed(owner, hook.attribute, original, replacement)
-
-    def _enabled(self, hook: Hook) -> Callable[[], bool]:
-        """Whether the wrapper runs: else wrapt calls the function at once, as if there were no wrapper."""
-        breaker = hook.breaker
-        if hook.finishes:
-            return lambda: self._active
-        return lambda: self._active and not breaker.off
+        ours = replacement(original, hook, owner, lambda: self._active)
+        setattr(owner, hook.attribute, ours)
+        self._installed[key] = _Installed(owner, hook.attribute, original, ours)
 
 
 def _dispensable(hook: Hook) -> bool:

@@ -65,7 +65,9 @@ class _SeenRun:
         seconds = time.perf_counter() - self._started
         costs = bill(self._price, self._open.name, seconds) if self._open.counts else NOTHING
         attributes = settle(self._open, costs, seconds, error_type)
-        end_span(self._span, {**attributes, **self._identity} if attributes else {}, error_type, own=self._own)
+        end_span(
+            self._open, self._span, {**attributes, **self._identity} if attributes else {}, error_type, own=self._own
+        )
 
 
 class _Seen:

@@ -18,7 +18,7 @@ from taskmeter.scopes.measuring import Measure, tool_terms
 from taskmeter.scopes.openers import StepOpener, TaskOpener, Text, ToolOpener
 from taskmeter.scopes.outcomes import record_outcome
 from taskmeter.scopes.runs import TaskRun, current_run
-from taskmeter.telemetry import collected, spans
+from taskmeter.telemetry import collected, leaves
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope
 
@@ -164,7 +164,7 @@ def charge(
 def _charge(line: Charge, scope: Scope | None) -> None:
     with guarded("scopes.charge"):
         book(scope, Entry(charges=(line,)))
-        spans.emit_charge(line, scope)
+        leaves.emit_charge(line, scope)
 
 
 def _name(name: object) -> str | None:

@@ -11,7 +11,7 @@ from taskmeter.account import Entry, Scope, human_charge
 from taskmeter.errors import UsageError
 from taskmeter.records import Charge
 from taskmeter.scopes.arguments import LIMIT, Money, money
-from taskmeter.telemetry import collected, spans
+from taskmeter.telemetry import collected, leaves
 from taskmeter.telemetry.attributes import unpriced_attributes
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.outcomes import NO_RATE, REVIEW
@@ -48,7 +48,7 @@ def _spend(scope: Scope, minutes: Decimal, charge: Charge | None) -> None:
     with guarded("scopes.review"):
         if charge is not None:
             book(scope, Entry(charges=(charge,), human_minutes=minutes))
-            spans.emit_charge(charge, scope)
+            leaves.emit_charge(charge, scope)
             return
         book(scope, Entry(unpriced_calls=1, human_minutes=minutes))
-        spans.emit_leaf(REVIEW, unpriced_attributes("human", REVIEW, minutes, "minute", NO_RATE), scope)
+        leaves.emit_leaf(REVIEW, unpriced_attributes("human", REVIEW, minutes, "minute", NO_RATE), scope)

@@ -22,7 +22,7 @@ from taskmeter._guard import guarded
 from taskmeter.account import Ledger, Scope, TaskIdentity, outcome_of
 from taskmeter.pricing import ToolPrice, tool_price
 from taskmeter.scopes.handles import Step, Task, ToolRun
-from taskmeter.telemetry import collected, outcomes, providers, spans
+from taskmeter.telemetry import collected, leaves, outcomes, providers, spans
 from taskmeter.telemetry.attributes import (
     Attributes,
     identity_attributes,
@@ -94,7 +94,7 @@ class Run(ABC):
 
     def _picture(self, name: str, attributes: Attributes) -> None:
         """Starts the span. Without one, spans started inside stay children of the span outside."""
-        self.span = spans.start(name, attributes)
+        self.span = spans.start(name, attributes, context=self.context)
         if self.span is not trace.INVALID_SPAN:
             self.context = trace.set_span_in_context(self.span, self.context)
 
@@ -224,11 +224,12 @@ class TaskRun(Run):
             # Before the ledger is drained: what is marked as late must not be in here as well.
             attributes |= rollup_attributes(ledger, is_task=True)
         lines = ledger.drain()
+        with guarded("scopes.leaves"):
+            leaves.picture(self.scope, self.span)
         spans.end(self.span, attributes, error_type=error_type_of(error))
         with guarded("scopes.task_metrics"):
-            instruments = providers.instruments()
-            instruments.spent(lines, self.task.name)
-            instruments.task_ended(self.task.name, outcome.status, known_cost(ledger), self._seconds())
+            providers.account_instruments().spent(lines, self.task.name)
+            providers.instruments().task_ended(self.task.name, outcome.status, known_cost(ledger), self._seconds())
 
 
 class StepRun(Run):
@@ -267,7 +268,9 @@ class StepRun(Run):
                 attributes[names.STEP_DISCARD_REASON] = self._handle.discard_reason
             spans.end(self.span, attributes, error_type=error_type_of(error))
         if self.scope.task is None and self.scope.parent is None:
-            providers.instruments().spent(ledger.drain(), None)
+            with guarded("scopes.leaves"):
+                leaves.picture(self.scope, self.span)
+            providers.account_instruments().spent(ledger.drain(), None)
 
 
 class ToolUse(Run):
@@ -305,7 +308,7 @@ class ToolUse(Run):
     def _close(self, error: BaseException | None) -> None:
         seconds, error_type = self._seconds(), error_type_of(error)
         attributes = settle(self._open, self._bill(seconds, error), seconds, error_type)
-        end_span(self.span, attributes, error_type, own=True)
+        end_span(self._open, self.span, attributes, error_type, own=True)
 
     def _bill(self, seconds: float | None, error: BaseException | None) -> Bill:
         settings, name = self._settings, self._settings.name

@@ -26,4 +26,4 @@ def book(scope: Scope | None, entry: Entry) -> None:
     if lines:
         with guarded("telemetry.spent"):
             late = task is not None and not task.remote
-            providers.instruments().spent(lines, task.name if task is not None else None, late=late)
+            providers.account_instruments().spent(lines, task.name if task is not None else None, late=late)

@@ -108,7 +108,7 @@ def emit(record: OutcomeRecord) -> bool:
         went = went or durable.keep(span_name(record), attributes, record.at_ns, links)
     with guarded("telemetry.outcome_metrics"):
         task_name = record.name or (known.task_name if known is not None else None)
-        instruments = providers.instruments()
+        instruments = providers.account_instruments()
         instruments.outcome_recorded(task_name, record.outcome.status)
         if (charge := record.charge) is not None:
             instruments.spent([LedgerLine(charge.category, charge.item, charge.amount, ZERO)], task_name)

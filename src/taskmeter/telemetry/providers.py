@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from opentelemetry import metrics, trace
-from opentelemetry.metrics import MeterProvider
+from opentelemetry.metrics import MeterProvider, NoOpMeter
 from opentelemetry.trace import Tracer, TracerProvider
 
 from taskmeter import _semconv as names
 from taskmeter._version import __version__
+from taskmeter.telemetry import suppression
 from taskmeter.telemetry.metrics import Instruments
 
 
@@ -25,6 +26,7 @@ class _Providers:
 
 _current = _Providers()
 _lock = threading.Lock()
+_silent = Instruments(NoOpMeter(names.INSTRUMENTATION_NAME))
 
 
 def use(tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
@@ -53,7 +55,12 @@ def tracer() -> Tracer:
 
 
 def instruments() -> Instruments:
-    """The metric instruments."""
+    """The metric instruments; where somebody asked for silence, some that measure nothing."""
+    return _silent if suppression.silent() else account_instruments()
+
+
+def account_instruments() -> Instruments:
+    """Those for money, which is counted also where no work is to be measured: each dollar is, once."""
     current = _current
     if current.instruments is None:
         with _lock:  # a second set would be refused as a duplicate

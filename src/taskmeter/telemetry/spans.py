@@ -10,10 +10,8 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
-from taskmeter.account import Scope
-from taskmeter.records import Charge
-from taskmeter.telemetry import providers
-from taskmeter.telemetry.attributes import Attributes, charge_attributes, identity_attributes, late_attributes
+from taskmeter.telemetry import providers, suppression
+from taskmeter.telemetry.attributes import Attributes
 
 
 def start(
@@ -25,8 +23,11 @@ def start(
     start_ns: int | None = None,
     links: Sequence[Link] = (),
 ) -> Span:
-    """Starts a span in `context`, by default the current one; `INVALID_SPAN` if OpenTelemetry fails at it."""
+    """Starts a span in `context`, by default the current one; `INVALID_SPAN` if OpenTelemetry fails at it, and where
+    somebody asked for silence."""
     with guarded("telemetry.start_span"):
+        if suppression.silent_kind(attributes.get(names.SPAN_KIND), context):
+            return trace.INVALID_SPAN
         return providers.tracer().start_span(name, context, kind, attributes, links, start_time=start_ns)
     return trace.INVALID_SPAN
 
@@ -46,19 +47,3 @@ def end(
     finally:
         with guarded("telemetry.end_span"):
             span.end(end_ns)
-
-
-def emit_charge(charge: Charge, scope: Scope | None) -> None:
-    """A leaf span for a charge of the application's own."""
-    emit_leaf(charge.item, charge_attributes(charge), scope)
-
-
-def emit_leaf(
-    item: str, attributes: Attributes, scope: Scope | None, *, context: Context | None = None, wasted: bool = False
-) -> None:
-    """A leaf span for money that no other span carries; `attributes` say how much and what for."""
-    identity = identity_attributes(scope.task if scope is not None else None)
-    attributes = {names.SPAN_KIND: "charge", **attributes, **identity, **late_attributes(scope)}
-    if wasted:
-        attributes[names.CALL_WASTED] = True
-    end(start(f"charge {item}", attributes, context=context))

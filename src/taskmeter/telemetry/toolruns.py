@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from opentelemetry import context as otel
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
@@ -19,7 +20,7 @@ from taskmeter._guard import guarded
 from taskmeter.account import Entry, Scope, tool_charge
 from taskmeter.pricing import ToolPrice
 from taskmeter.records import Charge, divide
-from taskmeter.telemetry import providers, spans
+from taskmeter.telemetry import leaves, providers, spans, suppression
 from taskmeter.telemetry.attributes import Attributes, charge_attributes, late_attributes, unpriced_attributes
 from taskmeter.telemetry.booking import book
 
@@ -126,8 +127,11 @@ def settle(run: OpenRun, bill: Bill, seconds: float | None, error_type: str | No
     return attributes | late_attributes(run.scope) if bill.charge is not None else attributes
 
 
-def end_span(span: Span, attributes: Attributes, error_type: str | None, *, own: bool) -> None:
-    """Puts `attributes` on the span of a run, and ends it if it is ours."""
+def end_span(run: OpenRun, span: Span, attributes: Attributes, error_type: str | None, *, own: bool) -> None:
+    """Puts `attributes` on the span of `run`, and ends it if it is ours."""
+    if span is trace.INVALID_SPAN and names.COST_EXACT in attributes and suppression.silent():
+        with guarded("telemetry.tool_leaf"):
+            leaves.emit_leaf(run.name, attributes, run.scope)
     if own:
         spans.end(span, attributes, error_type=error_type)
         return
