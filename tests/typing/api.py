@@ -8,6 +8,7 @@ from typing import Any, assert_type
 
 import taskmeter
 from taskmeter import Cost, Task, Usage, charge, current_task, track_step, track_task, track_tool
+from taskmeter.diagnosis import Diagnosis
 from taskmeter.scopes import Step, ToolRun
 
 
@@ -128,3 +129,5 @@ def figures(task: Task, step: Step) -> None:
     step.discard("failed validation")
     charge("0.0004", category="retrieval", item="pinecone", quantity=3, unit="query", estimated=True)
     taskmeter.charge(Decimal(1))
+    assert_type(taskmeter.diagnose(), Diagnosis)
+    assert_type((taskmeter.diagnose().healthy, str(taskmeter.diagnose())), tuple[bool, str])
