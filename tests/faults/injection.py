@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import taskmeter
@@ -29,6 +29,8 @@ class Site:
 
     place: str
     lines: tuple[Line, ...]
+    """Where its statements begin."""
+    extent: tuple[Line, ...]
 
     @property
     def name(self) -> str:
@@ -49,7 +51,12 @@ def _sites(file: Path) -> Iterator[Site]:
                 call = item.context_expr
                 if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "guarded":
                     lines = {part.lineno for stmt in node.body for part in ast.walk(stmt) if isinstance(part, ast.stmt)}
-                    yield Site(_place(call.args[0]), tuple((str(file), number) for number in sorted(lines)))
+                    whole = range(node.body[0].lineno, (node.body[-1].end_lineno or 0) + 1)
+                    yield Site(
+                        _place(call.args[0]),
+                        tuple((str(file), number) for number in sorted(lines)),
+                        tuple((str(file), number) for number in whole),
+                    )
 
 
 def _place(argument: ast.expr) -> str:
@@ -59,21 +66,44 @@ def _place(argument: ast.expr) -> str:
     return "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in argument.values)
 
 
-def functions_with_guards() -> set[str]:
-    return {file for site in sites() for file, _ in site.lines}
+@cache
+def _files(*, deep: bool) -> frozenset[str]:
+    """Where hooks and guards are; `deep`, also what they call."""
+    if deep:
+        return frozenset(str(file) for file in SOURCE.rglob("*.py") if "demo" not in file.parts)
+    return frozenset(file for site in sites() for file, _ in site.lines)
+
+
+@cache
+def _extent() -> frozenset[Line]:
+    """All the lines of the bodies of guards."""
+    return frozenset(line for site in sites() for line in site.extent)
+
+
+def _in_guard(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if (frame.f_code.co_filename, frame.f_lineno) in _extent():
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager
-def _traced(on_line: Callable[[Line], None]) -> Iterator[None]:
-    files = functions_with_guards()
+def _traced(
+    on_line: Callable[[FrameType], None], on_call: Callable[[FrameType], object], *, deep: bool
+) -> Iterator[None]:
+    files = _files(deep=deep)
 
     def local(frame: FrameType, event: str, _: Any) -> Any:
         if event == "line":
-            on_line((frame.f_code.co_filename, frame.f_lineno))
+            on_line(frame)
         return local
 
     def tracer(frame: FrameType, event: str, _: Any) -> Any:
-        return local if frame.f_code.co_filename in files else None
+        if frame.f_code.co_filename not in files:
+            return None
+        on_call(frame)
+        return local
 
     before = sys.gettrace()
     threading.settrace(tracer)
@@ -85,28 +115,44 @@ def _traced(on_line: Callable[[Line], None]) -> Iterator[None]:
         threading.settrace(before)  # type: ignore[arg-type]
 
 
+@dataclass
+class Recording:
+    """What ran."""
+
+    lines: set[Line]
+    """Protected by a guard."""
+    calls: set[tuple[CodeType, int]]
+    """Functions, with the `self` that they were called on, if any."""
+
+
 @contextmanager
-def recorded(wanted: set[Line]) -> Iterator[set[Line]]:
-    """The lines among `wanted` that run inside."""
-    hit: set[Line] = set()
+def recorded(*, deep: bool = False) -> Iterator[Recording]:
+    """What runs inside; `deep`, also what is protected because its caller is."""
+    wanted = {line for site in sites() for line in site.lines}
+    recording = Recording(set(), set())
 
-    def on_line(line: Line) -> None:
-        if line in wanted:
-            hit.add(line)
+    def on_line(frame: FrameType) -> None:
+        line = (frame.f_code.co_filename, frame.f_lineno)
+        if line in wanted or (deep and line not in recording.lines and _in_guard(frame.f_back)):
+            recording.lines.add(line)
 
-    with _traced(on_line):
-        yield hit
+    def on_call(frame: FrameType) -> None:
+        recording.calls.add((frame.f_code, id(frame.f_locals.get("self"))))
+
+    with _traced(on_line, on_call, deep=deep):
+        yield recording
 
 
 @contextmanager
 def injected(target: Line, fault: BaseException) -> Iterator[list[Line]]:
-    """Raises `fault` the first time that `target` runs; yields a list that then holds it."""
+    """Raises `fault` the first time that `target` runs in a guard; yields a list that then holds it."""
     fired: list[Line] = []
 
-    def on_line(line: Line) -> None:
-        if line == target and not fired:
+    def on_line(frame: FrameType) -> None:
+        line = (frame.f_code.co_filename, frame.f_lineno)
+        if line == target and not fired and _in_guard(frame):
             fired.append(line)
             raise fault
 
-    with _traced(on_line):
+    with _traced(on_line, id, deep=target[0] not in _files(deep=False)):
         yield fired

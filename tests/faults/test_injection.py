@@ -17,7 +17,7 @@ import pytest
 from opentelemetry import context as otel
 from opentelemetry.sdk.trace import TracerProvider
 
-from taskmeter import _guard, charge, track_step, track_task, track_tool
+from taskmeter import _guard, capture, charge, track_step, track_task, track_tool
 from taskmeter._guard import Breaker
 from taskmeter.capture import agents, finish, sessions
 from taskmeter.capture.bounded import Remembered
@@ -44,7 +44,7 @@ from tests.capture import programs as p
 from tests.capture import test_agents as a
 from tests.capture import test_sessions as s
 from tests.capture.harness import CLAUDE, GPT, Kit, Meter, Program, outcome, run_bare, run_metered
-from tests.faults.injection import InjectedError, Line, Site, injected, recorded, sites
+from tests.faults.injection import InjectedError, Line, Recording, Site, injected, recorded, sites
 
 CHAT = openai_chat(GPT, '{"done": true}')
 MESSAGE = anthropic_message(CLAUDE, '{"done": true}')
@@ -82,6 +82,7 @@ PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
     (p.chat_helper, (CHAT,)),
     (p.chat_helper_left, (CHAT,)),
     (p.chat_stream_closed, (CHAT,)),
+    (p.chat_stream_closed_async, (CHAT,)),
     (p.chat_stream_unread, (CHAT,)),
     (p.chat_stream, (Sse(openai_chat_stream(CHAT), cut_after=2),)),
     (p.chat, (RETRY, Error(400))),
@@ -96,7 +97,9 @@ PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
     (p.message, (RETRY, MESSAGE)),
     (p.message_stream, (MESSAGE,)),
     (p.message_stream_closed, (MESSAGE,)),
+    (p.message_stream_closed_async, (MESSAGE,)),
     (p.message, (Error(400),)),
+    (p.message_async, (RETRY, MESSAGE)),
     (p.message_async, (Error(400),)),
     (left_open, (MESSAGE,)),
     (p.batch_results, (Jsonl([openai_batch_line("a", CHAT)]),)),
@@ -250,14 +253,22 @@ def _run(case: Case) -> Any:
 
 
 @pytest.fixture(scope="module")
-def hits(cases: list[Case]) -> dict[Line, list[int]]:
-    """Which cases run each line."""
-    wanted = {line for site in sites() for line in site.lines}
-    found: dict[Line, list[int]] = {}
-    for number, case in enumerate(cases):
-        with recorded(wanted) as hit:
+def recordings(cases: list[Case]) -> list[Recording]:
+    """What each case runs of ours."""
+    found = []
+    for case in cases:
+        with recorded() as recording:
             _run(case)
-        for line in hit:
+        found.append(recording)
+    return found
+
+
+@pytest.fixture(scope="module")
+def hits(recordings: list[Recording]) -> dict[Line, list[int]]:
+    """Which cases run each line."""
+    found: dict[Line, list[int]] = {}
+    for number, recording in enumerate(recordings):
+        for line in recording.lines:
             found.setdefault(line, []).append(number)
     return found
 
@@ -292,6 +303,27 @@ def test_fault(site: Site, most: int, cases: list[Case], hits: dict[Line, list[i
     gc.collect()
 
 
+@pytest.mark.fuzz
+@pytest.mark.timeout(7200)
+def test_fault_in_what_guards_call(cases: list[Case]) -> None:
+    """Each line of ours that runs because a guarded line has called it raises once, in three programs."""
+    found: dict[Line, list[int]] = {}
+    for number, case in enumerate(cases):
+        with recorded(deep=True) as recording:
+            _run(case)
+        for line in recording.lines:
+            found.setdefault(line, []).append(number)
+    assert len(found) > 1000
+    wrong = []
+    for line, numbers in sorted(found.items()):
+        for number in _some(numbers, 3):
+            with injected(line, InjectedError()):
+                seen = _run(cases[number])
+            if seen != _bare(cases[number]):
+                wrong.append((line, cases[number].name))
+    assert wrong == []
+
+
 @pytest.mark.parametrize("program", [p.chat, p.chat_async, p.chat_stream, p.chat_stream_async, p.message])
 def test_what_stops_the_program_is_not_swallowed(
     program: Program, cases: list[Case], hits: dict[Line, list[int]]
@@ -310,3 +342,15 @@ def test_what_stops_the_program_is_not_swallowed(
         arrived += bool(fired)
         assert otel.get_current() == before
     assert arrived > 5
+
+
+def test_every_hook_is_gone_through(recordings: list[Recording]) -> None:
+    """The programs above run the wrapper of each hook that is registered, for each SDK."""
+    called = set().union(*(recording.calls for recording in recordings))
+    missing = [
+        f"{hook.module}.{hook.owner}.{hook.attribute}"
+        for hook in capture._installed._hooks
+        if (getattr(hook.wrapper, "__func__", hook.wrapper).__code__, id(getattr(hook.wrapper, "__self__", None)))
+        not in called
+    ]
+    assert missing == []

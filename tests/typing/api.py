@@ -20,6 +20,7 @@ from taskmeter import (
     track_task,
     track_tool,
 )
+from taskmeter.diagnosis import Diagnosis
 from taskmeter.scopes import Step, ToolRun
 
 
@@ -173,3 +174,5 @@ def figures(task: Task, step: Step) -> None:
     step.discard("failed validation")
     charge("0.0004", category="retrieval", item="pinecone", quantity=3, unit="query", estimated=True)
     taskmeter.charge(Decimal(1))
+    assert_type(taskmeter.diagnose(), Diagnosis)
+    assert_type((taskmeter.diagnose().healthy, str(taskmeter.diagnose())), tuple[bool, str])
