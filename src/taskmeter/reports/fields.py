@@ -85,3 +85,9 @@ def human_minutes(span: SpanRecord) -> Decimal:
     if text(span, names.CHARGE_CATEGORY) != "human" or text(span, names.CHARGE_UNIT) != "minute":
         return Decimal(0)
     return decimal(span, names.CHARGE_QUANTITY) or Decimal(0)
+
+
+def list_cost(span: SpanRecord, name: str, cost: Decimal | None) -> Decimal | None:
+    """The amount at list prices under `name`, where that is another than `cost`."""
+    listed = number(span, name)
+    return None if listed is None or cost is None or listed == float(cost) else Decimal(repr(listed))

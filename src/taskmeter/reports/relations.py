@@ -56,6 +56,8 @@ class _Rollup(Row):
     unpriced_calls: int
     exposed_attempts: int
     """HTTP requests without an answer that may be billed all the same."""
+    list_cost: Decimal | None = None
+    """`cost` at list prices, without what came late; `None` where it is the same."""
 
     @property
     def status(self) -> Status:
@@ -128,6 +130,8 @@ class Leaf(Row):
     remote: bool
     """Whether its task is another process's."""
     human_minutes: Decimal = ZERO
+    list_cost: Decimal | None = None
+    """`cost` at list prices; `None` where it is the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -396,6 +400,7 @@ class _Builder:
             late=span.attributes.get(names.COST_LATE) is True,
             remote=span.attributes.get(names.TASK_REMOTE) is True,
             human_minutes=fields.human_minutes(span),
+            list_cost=fields.list_cost(span, names.CALL_COST_LIST, cost),
         )
 
     def _rollup(self, span: SpanRecord) -> dict[str, Any]:
@@ -403,6 +408,7 @@ class _Builder:
         wasted = self._money(span, names.COST_WASTED_EXACT)
         return {
             "cost": cost,
+            "list_cost": fields.list_cost(span, names.COST_LIST, cost),
             "wasted": None if cost is None else wasted or ZERO,
             "estimated": None if cost is None else Decimal(repr(estimated)) if estimated else ZERO,
             "tokens": Tokens(
