@@ -91,6 +91,7 @@ class Wire:
         self.kind = "application/json"
         # As the providers' own: of a host that nobody knows no cost is exact.
         self.openai = Kit("").openai(http_client=fake_http(openai, self.reply), base_url="https://api.openai.com/v1")
+        self.router = Kit("").openai(http_client=fake_http(openai, self.reply), base_url="https://openrouter.ai/api/v1")
         self.anthropic = Kit("").anthropic(
             http_client=fake_http(anthropic, self.reply), base_url="https://api.anthropic.com"
         )
@@ -213,6 +214,27 @@ def test_turns(meter: Meter, wire: Wire, turns: list[Any]) -> None:
         (2 * turn["input_tokens"] + Decimal("0.2") * turn["cache_read_input_tokens"] + 10 * turn["output_tokens"])
         * (Decimal("2.5") if turn["model"] == "claude-opus-5" else 1) / 1_000_000 for turn in turns
     )  # fmt: skip
+
+
+@laws
+@given(
+    cost=st.one_of(ANY, st.floats(), st.floats(0, 1)),
+    byok=st.one_of(st.none(), st.booleans()),
+    upstream=st.one_of(ANY, st.floats(0, 1)),
+)
+def test_stated_cost(meter: Meter, wire: Wire, cost: Any, byok: Any, upstream: Any) -> None:
+    """Whatever is stated as a cost, what is taken for one is an amount; for anything else the list price holds."""
+    body = openai_chat("openai/gpt-5")
+    details = {"upstream_inference_cost": upstream}
+    wire.says({**body, "usage": {**body["usage"], "cost": cost, "is_byok": byok, "cost_details": details}})
+    with track_task("test") as task:
+        wire.router.chat.completions.create(**p.CHAT)
+    found = call_of(meter, task)
+    if found["gen_ai.usage.cost.source"] == "provider":
+        stated_usd = Decimal(str(cost)) + (Decimal(str(upstream)) if byok else 0)
+        assert 0 <= task.cost.total == stated_usd <= 20_000
+    else:
+        assert task.cost.total == Decimal("0.00039")  # 120 x 1.25 + 24 x 10
 
 
 IMAGE_USAGE = usages(

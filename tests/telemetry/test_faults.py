@@ -125,7 +125,7 @@ FAULTS: list[tuple[Break, set[str]]] = [
     (breaks(people, "book"), {"scopes.review"}),
     (breaks(leaves, "emit_charge"), {"scopes.charge", "scopes.review"}),
     (breaks(outcomes, "record_attributes"), {"scopes.record_outcome"}),
-    (breaks(outcomes, "outside"), {"telemetry.outcome"}),
+    (breaks(outcomes, "Context"), {"telemetry.outcome"}),
     (breaks(runs.ToolUse, "measure"), {"scopes.measure"}),
 ]
 

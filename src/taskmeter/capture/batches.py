@@ -30,7 +30,7 @@ from taskmeter.capture.priced import price_reading
 from taskmeter.capture.provider import Client, Options, Provider, is_post
 from taskmeter.capture.reading import Reading
 from taskmeter.capture.tally import Tally
-from taskmeter.capture.terms import Terms, place_of
+from taskmeter.capture.terms import terms_of
 from taskmeter.records import NO_USAGE, Priced
 from taskmeter.telemetry import collected, providers, spans
 from taskmeter.telemetry.attributes import Attributes, identity_attributes, late_attributes
@@ -119,7 +119,7 @@ class BatchRead:
         }
         self._start_ns = time.time_ns()
         self._at_ns = now_ns()
-        self._terms = Terms(place_of(str(errand.client.base_url), self._provider_name))
+        self._terms = terms_of(errand.client, {}, (), self._provider_name)
         self._start = time.perf_counter()
         self._tally = Tally()
         self._line = 0

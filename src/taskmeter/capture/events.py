@@ -13,7 +13,7 @@ from taskmeter.capture.clock import now_ns
 from taskmeter.capture.origins import Origin
 from taskmeter.capture.priced import price_reading
 from taskmeter.capture.reading import Reading
-from taskmeter.capture.terms import Terms, place_of
+from taskmeter.capture.terms import session_terms
 from taskmeter.records import NO_USAGE
 from taskmeter.telemetry import providers, spans
 from taskmeter.telemetry.attributes import (
@@ -53,7 +53,7 @@ class EventCall:
 
     def end(self, reading: Reading, *, error_type: str | None = None) -> None:
         """Prices, books, pictures and counts it."""
-        terms = Terms(place_of(f"https://{self._server.host}/v1", self._server.provider))
+        terms = session_terms(self._server.host, self._server.provider)
         priced = price_reading(
             reading, provider=self._server.provider, model=self.model, at_ns=self._at_ns, terms=terms
         )

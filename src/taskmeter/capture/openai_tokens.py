@@ -15,13 +15,16 @@ _CHAT: Final[Mapping[str, Part | None]] = dict.fromkeys(
         "total_tokens",
         "prompt_tokens_details",
         "completion_tokens_details",
-        # The same again, under other names: gateways, DeepSeek, LiteLLM.
+        # The same again, under other names.
         "input_tokens",
         "output_tokens",
         "input_tokens_details",
         "output_tokens_details",
-        "prompt_cache_hit_tokens",
         "prompt_cache_miss_tokens",
+        # Details that are told beside the totals: see `_BESIDE`.
+        "cached_tokens",
+        "cached_tokens_details",
+        "prompt_cache_hit_tokens",
         "cache_read_input_tokens",
         "cache_creation_input_tokens",
         # What the call cost is not a count: see `stated`.
@@ -35,8 +38,6 @@ _RESPONSE: Final[Mapping[str, Part | None]] = {
     **_CHAT,
     "input_token_details": None,
     "output_token_details": None,
-    "cached_tokens": None,
-    "cached_tokens_details": None,
     "reasoning_tokens": None,
     "model": None,
     "seconds": None,
@@ -52,6 +53,13 @@ _INPUT: Final[Mapping[str, Part | None]] = {
     "cached_tokens_details": None,
     "cache_write_tokens_details": None,
 }
+_BESIDE: Final[Mapping[str, Part | None]] = {
+    "cached_tokens": "cache_read",  # drawings inside a Response, Moonshot
+    "prompt_cache_hit_tokens": "cache_read",  # DeepSeek
+    "cache_read_input_tokens": "cache_read",  # LiteLLM
+    "cache_creation_input_tokens": "cache_write",  # LiteLLM
+}
+"""Details that some tell beside the totals; included in them all the same."""
 _CACHED: Final[Mapping[str, Part | None]] = {
     "audio_tokens": "cache_read_audio",
     "image_tokens": "cache_read_image",
@@ -104,8 +112,9 @@ def _input_parts(
     top: Mapping[str, object], details: Mapping[str, object], total: int, wrong: list[str]
 ) -> dict[Part, int]:
     parts = parts_of(details, _INPUT, wrong)
-    if "cached_tokens" in top and "cached_tokens" not in details:  # where image tools count them
-        parts |= parts_of({"cached_tokens": top["cached_tokens"]}, _INPUT, wrong)
+    if not top.keys().isdisjoint(_BESIDE):
+        told = {name: value for name, value in top.items() if name in _BESIDE}
+        parts = parts_of(told, _BESIDE, wrong) | parts
     if parts:
         text = details.get("text_tokens")
         kinds = parts.get("input_audio", 0) + parts.get("input_image", 0)

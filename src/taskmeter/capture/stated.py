@@ -12,23 +12,27 @@ Nobody else's word is taken: the same field means other things elsewhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 from taskmeter.capture.reading import field
 from taskmeter.records import add, divide, multiply
 
 HEADER: Final = "x-litellm-response-cost"
+_WRITTEN: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,40})?(e[+-]?[0-9]{1,2})?", re.ASCII | re.IGNORECASE)
 _TICKS: Final = Decimal(10**10)
 _MOST: Final = Decimal(10_000)
 """USD. No single call costs more."""
+_LEAST: Final = -18
+"""Power of ten. Nothing is billed in smaller pieces."""
 
 
 def stated_cost(provider: str, usage: Mapping[str, object], header: str | None) -> tuple[Decimal | None, str]:
     """The cost in USD, or `None`; and why what is stated was refused, empty if nothing was."""
     if header is not None:
-        cost = _number(header)
+        cost = _within(Decimal(header), _MOST) if _WRITTEN.fullmatch(header) else None
         if cost == 0:  # which LiteLLM also says of a model that it has no price for
             return None, f"{HEADER} is 0"
         return (cost, "") if cost is not None else (None, f"{HEADER} is {header[:20]!r}, no amount")
@@ -65,10 +69,11 @@ def _judged(cost: Decimal | None, stated: object) -> tuple[Decimal | None, str]:
 
 def _number(stated: object, most: Decimal = _MOST) -> Decimal | None:
     """An amount from 0 to `most`, to the digits that it was written with."""
-    if isinstance(stated, bool) or not isinstance(stated, int | float | str):
+    if isinstance(stated, bool) or not isinstance(stated, int | float):
         return None
-    try:
-        number = Decimal(repr(stated) if isinstance(stated, float) else stated)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and 0 <= number <= most else None
+    return _within(Decimal(repr(stated)), most)
+
+
+def _within(number: Decimal, most: Decimal) -> Decimal | None:
+    possible = number.is_finite() and 0 <= number <= most and (not number or number.adjusted() >= _LEAST)
+    return number if possible else None

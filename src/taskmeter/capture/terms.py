@@ -51,6 +51,13 @@ def terms_of(client: Client, request: Mapping[str, object], asked: Iterable[str]
     return Terms(tuple(sorted(variants.items())), special, gateway)
 
 
+def session_terms(host: str, provider: str) -> Terms:
+    """Those of a session with `host`. Of a provider's class that goes anywhere, only OpenAI's makes such sessions."""
+    url = f"https://{host}/v1"
+    unknown = (("host", "unknown"),) if provider == "openai" and _is_nobodys(url) else ()
+    return Terms((*unknown, *place_of(url, provider)))
+
+
 @lru_cache(maxsize=256)
 def place_of(base_url: str, provider: str) -> Variants:
     """The region whose surcharge a base URL brings; empty for a global one."""

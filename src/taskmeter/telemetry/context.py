@@ -41,11 +41,6 @@ def with_scope(scope: Scope, context: Context | None = None) -> Context:
     return otel.set_value(_SCOPE, scope, context)
 
 
-def outside() -> Context:
-    """The current context without any open scope."""
-    return otel.set_value(_SCOPE, None)
-
-
 def with_stamp(scope_prefix: str, context: Context | None = None) -> Context:
     """`context`, in which a span that a scope named `scope_prefix...` starts is marked as the span of a call."""
     return otel.set_value(_STAMP, scope_prefix, context)

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
+from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext
 
 from taskmeter import _semconv as names
@@ -14,7 +15,6 @@ from taskmeter.account import LedgerLine, OutcomeRecord, TaskIdentity
 from taskmeter.records import ZERO, Outcome
 from taskmeter.telemetry import durable, providers, spans
 from taskmeter.telemetry.attributes import Attributes, charge_attributes, unpriced_attributes
-from taskmeter.telemetry.context import outside
 
 REVIEW: Final = "human review"
 """What human minutes are booked under."""
@@ -100,8 +100,8 @@ def emit(record: OutcomeRecord) -> bool:
     links = [Link(known.span)] if known is not None and known.span.is_valid else []
     span: Span = INVALID_SPAN
     with guarded("telemetry.outcome"):
-        # Outside of the task that may be open here: that is not the one it is about.
-        span = spans.start(span_name(record), attributes, context=outside(), start_ns=record.at_ns, links=links)
+        # A trace of its own: the task that may be open here is not the one it is about.
+        span = spans.start(span_name(record), attributes, context=Context(), start_ns=record.at_ns, links=links)
         went = span.is_recording() and span.get_span_context().trace_flags.sampled
     spans.end(span, end_ns=record.at_ns)
     with guarded("telemetry.outcome"):
