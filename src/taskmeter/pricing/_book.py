@@ -21,7 +21,7 @@ from taskmeter.records import Category, divide, multiply
 if TYPE_CHECKING:
     from taskmeter.pricing._schema import Document, MatchFields, PriceRule
 
-SHIPPED: Final = ("openai.toml", "anthropic.toml", "clouds.toml")
+SHIPPED: Final = ("openai.toml", "anthropic.toml", "clouds.toml", "disputed.toml")
 
 
 @dataclass(frozen=True, slots=True)

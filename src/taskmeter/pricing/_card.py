@@ -174,6 +174,7 @@ def forget_cards() -> None:
     """Drops what was compiled from a book that is no longer in force."""
     cards_for.cache_clear()
     _target.cache_clear()
+    _rules_about.cache_clear()
 
 
 def _resolved(
@@ -206,13 +207,21 @@ def _target(book: PriceBook, provider: str, model: str) -> _Target:
     models = {model} if (named := gateway_name(model)) is None else {model, named[1]}
     if listing is None and named is not None:
         lender_names |= _names(named[0]) - names
-    rules: list[tuple[Rule, str]] = []
-    for rule in book.list_rules:
-        if rule.match.concerns(names, models):
-            rules.append((rule, ""))
-        elif lender_names and rule.match.concerns(lender_names, models):
-            rules.append((rule, lent or f"list price of another, for want of one of {provider}"))
-    return _Target(provider, listing, lent, tuple(rules))
+    borrowed = lent or f"list price of another, for want of one of {provider}"
+    rules = tuple(
+        (rule, "" if own else borrowed)
+        for rule, own in _rules_about(book, frozenset(names), frozenset(lender_names))
+        if any(rule.match.models.fullmatch(each) for each in models)
+    )
+    return _Target(provider, listing, lent, rules)
+
+
+@lru_cache(maxsize=128)
+def _rules_about(book: PriceBook, names: frozenset[str], lenders: frozenset[str]) -> tuple[tuple[Rule, bool], ...]:
+    """The list rules about a provider or those whose prices stand in for its own, and whether it is about itself."""
+    return tuple(
+        (rule, own) for rule in book.list_rules if (own := rule.match.is_about(names)) or rule.match.is_about(lenders)
+    )
 
 
 def _names(provider: str) -> set[str]:

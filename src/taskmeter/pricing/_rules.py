@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from re import Pattern
@@ -55,11 +55,13 @@ class Match:
     end_day: int
     """The first day on which it holds no more."""
 
-    def concerns(self, providers: Iterable[str], models: Collection[str]) -> bool:
+    def concerns(self, providers: Iterable[str], models: Iterable[str]) -> bool:
         """Whether it is about any of these, by whichever name."""
-        return any(self.providers.fullmatch(name) for name in providers) and any(
-            self.models.fullmatch(model) for model in models
-        )
+        return self.is_about(providers) and any(self.models.fullmatch(model) for model in models)
+
+    def is_about(self, providers: Iterable[str]) -> bool:
+        """Whether it is about a provider with any of these names."""
+        return any(self.providers.fullmatch(name) for name in providers)
 
     def holds(self, variants: Mapping[str, str], day: int) -> bool:
         """Whether it applies to a call so processed, on that day."""
@@ -139,7 +141,7 @@ class Alias:
     provider: str | None
     """Whose list it is in; `None` for that of the provider who answered."""
 
-    def resolve(self, names: Collection[str], model: str) -> str | None:
+    def resolve(self, names: Iterable[str], model: str) -> str | None:
         """The other name of `model`; `None` if this alias is not about it."""
         if not self.match.concerns(names, (model,)):
             return None
