@@ -62,8 +62,8 @@ def record_outcome(  # noqa: PLR0913 - an outcome has that many sides, each said
         if not went and not _Once.warned:
             _Once.warned = True
             log.warning(
-                "taskmeter: the outcome of task %r goes nowhere, as this process has no spool and no tracer that records "
-                "it; call taskmeter.configure() in it, or use the command `taskmeter outcome`. This is said once",
+                "taskmeter: the outcome of task %r goes nowhere, as this process has no spool, and no tracer that "
+                "records it; call taskmeter.configure() in it, or use the command `taskmeter outcome`. This is said once",
                 key or task_id,
             )
     return went
