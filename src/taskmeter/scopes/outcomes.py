@@ -63,7 +63,7 @@ def record_outcome(  # noqa: PLR0913 - an outcome has that many sides, each said
             _Once.warned = True
             log.warning(
                 "taskmeter: the outcome of task %r goes nowhere, as this process has no spool, and no tracer that "
-                "records it; call taskmeter.configure() in it, or use the command `taskmeter outcome`. This is said once",
+                "records it; call taskmeter.configure() in it, or use the command `taskmeter outcome`. Said once",
                 key or task_id,
             )
     return went
