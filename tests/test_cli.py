@@ -244,6 +244,17 @@ def test_outcome_that_makes_no_sense_is_misuse(
     assert len(list(spool.glob("*.jsonl"))) == 1
 
 
+def test_outcome_of_an_id_that_is_not_whole_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two tasks begin like that."""
+    recorder = Recorder(tmp_path)
+    for last in "01":
+        with recorder.task("resolve", "a1b2" + "0" * 27 + last, "0.3"):
+            pass
+    recorder.relations()
+    assert run("outcome", "a1b2", "--status", "failed", "--spool", tmp_path) == 2
+    assert "'a1b2' is how the ids of 2 tasks begin; give more of it" in capsys.readouterr().err
+
+
 def test_outcome_needs_the_spool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A directory that is not there is more likely a mistake than a wish."""
     assert run("outcome", "T-1", "--status", "failed", "--spool", tmp_path / "none") == 1

@@ -13,7 +13,7 @@ import pytest
 from taskmeter import pricing, track_task, track_tool
 from taskmeter.demo.stub import ToolCall, anthropic_message
 from tests.capture import tool_programs as t
-from tests.capture.harness import CLAUDE, CLAUDE_USD, GPT_USD, Meter, Program, attributes, run_bare, run_metered
+from tests.capture.harness import CLAUDE, CLAUDE_USD, GPT_USD, Kit, Meter, Program, attributes, run_bare, run_metered
 
 RUNNERS = [
     (t.openai_runner, t.OPENAI, False, 2 * GPT_USD),
@@ -147,3 +147,28 @@ def test_a_loop_of_the_applications_own(meter: Meter) -> None:
     with track_task("test") as task:
         assert tool.call({"order": 17}) == asyncio.run(main()) == "shipped"
     assert (task.tool_runs, len(tools_of(meter))) == (2, 2)
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["ours", "native"])
+@pytest.mark.parametrize("order", [17, 4711])
+def test_a_tool_of_an_agent_session(order: int, traced: bool, meter: Meter) -> None:
+    """As the sessions' runner runs it, in the SDK's own span where it has one."""
+    from anthropic.lib._tracing import tool_use_span
+    from anthropic.lib.tools._beta_session_runner import SessionToolRunner
+    from anthropic.types.beta.sessions import BetaManagedAgentsAgentCustomToolUseEvent as Event
+
+    async def main() -> None:
+        kit = Kit("http://127.0.0.1:1", traced=traced and meter.tracer_provider)
+        tool = anthropic.beta_tool(t.order_status, name="order_status")
+        event = Event.construct(id="evt_1", name="order_status", input={"order": order}, type="agent.custom_tool_use")
+        async with kit.aanthropic() as client:
+            runner = SessionToolRunner(client, "sesn_1", tools=[tool])
+            with tool_use_span(client, tool, tool_use_id="evt_1", tool_name="order_status", input={}) as run:
+                run.result, run.content = await runner._call_tool(tool, event, {"order": order})
+
+    with track_task("test") as task:
+        asyncio.run(main())
+    assert task.tool_runs == 1
+    (tool,) = tools_of(meter)
+    assert (tool["gen_ai.tool.call.id"], tool["taskmeter.task.id"]) == ("evt_1", task.id)
+    assert tool.get("error.type") == (None if order == 17 else "tool_error")

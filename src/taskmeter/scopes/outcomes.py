@@ -51,7 +51,7 @@ def record_outcome(  # noqa: PLR0913 - an outcome has that many sides, each said
     latest that started before this is meant, of nested ones the outermost; with `name` only tasks of that name are.
     Nothing is overwritten: a report keeps every outcome of a task and counts the latest, whatever the task said itself.
     `human_minutes` are further minutes, at the hourly rate of the price file. `at` is when it became known, by default
-    now. `False` means that this process has neither a spool nor a tracer (`configure()` sets them up): it is lost.
+    now. `False` means that this process has neither a spool nor a tracer that records it: `configure()` sets them up.
     Raises `UsageError` for arguments that make no sense.
     """
     outcome = outcome_said(status, reason, value, human_minutes, quality)
@@ -62,8 +62,8 @@ def record_outcome(  # noqa: PLR0913 - an outcome has that many sides, each said
         if not went and not _Once.warned:
             _Once.warned = True
             log.warning(
-                "taskmeter: the outcome of task %r goes nowhere, as this process has no spool and no tracer provider; "
-                "call taskmeter.configure() in it, or use the command `taskmeter outcome`. Said once",
+                "taskmeter: the outcome of task %r goes nowhere, as this process has no spool, and no tracer that "
+                "records it; call taskmeter.configure() in it, or use the command `taskmeter outcome`. Said once",
                 key or task_id,
             )
     return went

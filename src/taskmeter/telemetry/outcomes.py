@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from opentelemetry.context import Context
@@ -33,8 +33,7 @@ class _Tasks:
     """Where the last tasks of this process are in their traces, by id, by key, and by key and name."""
 
     def __init__(self) -> None:
-        self._by_name: OrderedDict[tuple[str, ...], _Known] = OrderedDict()
-        self._lock = threading.Lock()
+        self._by_name: OrderedDict[tuple[str, ...], _Known] = OrderedDict()  # no lock: each operation is atomic
 
     def remember(self, task: TaskIdentity, span: Span) -> None:
         """A task that starts. One without a span has nothing to link to."""
@@ -42,10 +41,10 @@ class _Tasks:
             return
         known = _Known(span.get_span_context(), task.name)
         keyed = [("key", task.key), ("key", task.key, task.name)] if task.key is not None else []
-        with self._lock:
-            for name in (("id", task.id), *keyed):
-                self._by_name[name] = known
-                self._by_name.move_to_end(name)
+        for name in (("id", task.id), *keyed):
+            self._by_name.pop(name, None)
+            self._by_name[name] = known
+        with suppress(KeyError):  # other threads do the same
             while len(self._by_name) > LIMIT:
                 self._by_name.popitem(last=False)
 
