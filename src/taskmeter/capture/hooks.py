@@ -208,8 +208,9 @@ class Hooks:
         if before is not None and before.owner is owner and before.original is not original:
             return  # still there, or beneath what somebody put on it
         replacement = _Replacement(original, hook, owner, self._enabled(hook))
-        setattr(owner, hook.attribute, replacement)
+        # Noted first: what is on a class must be known here, or nobody could take it off.
         self._installed[key] = _Installed(owner, hook.attribute, original, replacement)
+        setattr(owner, hook.attribute, replacement)
 
     def _enabled(self, hook: Hook) -> Callable[[], bool]:
         """Whether the wrapper runs: else wrapt calls the function at once, as if there were no wrapper."""
