@@ -306,7 +306,7 @@ def test_fault(site: Site, most: int, cases: list[Case], hits: dict[Line, list[i
 @pytest.mark.fuzz
 @pytest.mark.timeout(7200)
 def test_fault_in_what_guards_call(cases: list[Case]) -> None:
-    """Each line of ours that runs because a guarded line has called it raises once, in three programs."""
+    """Each line of ours that runs because a guarded line has called it raises once, in a program that gets there."""
     found: dict[Line, list[int]] = {}
     for number, case in enumerate(cases):
         with recorded(deep=True) as recording:
@@ -316,11 +316,11 @@ def test_fault_in_what_guards_call(cases: list[Case]) -> None:
     assert len(found) > 1000
     wrong = []
     for line, numbers in sorted(found.items()):
-        for number in _some(numbers, 3):
-            with injected(line, InjectedError()):
-                seen = _run(cases[number])
-            if seen != _bare(cases[number]):
-                wrong.append((line, cases[number].name))
+        case = cases[numbers[len(numbers) // 2]]
+        with injected(line, InjectedError()):
+            seen = _run(case)
+        if seen != _bare(case):
+            wrong.append(f"{Path(line[0]).name}:{line[1]} {case.name}")
     assert wrong == []
 
 

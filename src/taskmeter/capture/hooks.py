@@ -220,8 +220,9 @@ class Hooks:
         if before is not None and before.owner is owner and before.original is not original:
             return  # still there, or beneath what somebody put on it
         ours = replacement(original, hook, owner, lambda: self._active)
-        setattr(owner, hook.attribute, ours)
+        # Noted first: what is on a class must be known here, or nobody could take it off.
         self._installed[key] = _Installed(owner, hook.attribute, original, ours)
+        setattr(owner, hook.attribute, ours)
 
 
 def _dispensable(hook: Hook) -> bool:

@@ -48,8 +48,8 @@ class Inherited:
             if theirs is None or _root(theirs) is not hooked or any(map(is_hook, _chain(theirs))):
                 continue
             ours = replacement(theirs, hook, below, lambda: self._active)
-            setattr(below, hook.attribute, ours)
             self._installed.append((below, hook.attribute, theirs, ours))
+            setattr(below, hook.attribute, ours)
 
 
 def _below(owner: type) -> Iterator[type]:
