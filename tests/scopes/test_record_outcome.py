@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +13,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import NoOpTracerProvider
 
 from taskmeter import pricing
 from taskmeter.errors import UsageError
@@ -37,11 +37,11 @@ class Spool(SpanProcessor):
 
 
 @pytest.fixture
-def spool() -> Iterator[Spool]:
+def spool(monkeypatch: pytest.MonkeyPatch) -> Spool:
     waiting = Spool()
-    durable.use(waiting, Resource({"service.name": "helpdesk"}))
-    yield waiting
-    durable.use(None)
+    monkeypatch.setattr(durable._Spool, "queue", waiting)
+    monkeypatch.setattr(durable._Spool, "resource", Resource({"service.name": "helpdesk"}))
+    return waiting
 
 
 @pytest.fixture(autouse=True)
@@ -137,13 +137,18 @@ def test_recorded_it_goes_to_the_spool_once(spans: Any, spool: Spool) -> None:
     assert (len(spans.all()), spool.spans) == (1, [])
 
 
-def test_where_nothing_is_set_up_it_goes_nowhere_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_where_nothing_is_set_up_it_goes_nowhere_and_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By its return value each time, in the log once, with the fix."""
+    monkeypatch.setattr(durable._Spool, "queue", None)
+    providers.use(NoOpTracerProvider(), None)
     with caplog.at_level(logging.WARNING):
         assert [record_outcome(key="T-1", status="failed") for _ in range(3)] == [False] * 3
     (record,) = caplog.records
     assert "the outcome of task 'T-1' goes nowhere" in record.getMessage()
     assert "call taskmeter.configure()" in record.getMessage()
+    providers.use(None, None)
 
 
 def test_outcomes_are_counted_apart_from_ended_tasks() -> None:
