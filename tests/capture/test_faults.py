@@ -13,7 +13,18 @@ import pytest
 
 import taskmeter
 from taskmeter import _guard, track_task
-from taskmeter.capture import agents, batches, driver, hooks, openai_stream, priced, sessions, streams, waiting
+from taskmeter.capture import (
+    agents,
+    batches,
+    driver,
+    hooks,
+    inherited,
+    openai_stream,
+    priced,
+    sessions,
+    streams,
+    waiting,
+)
 from taskmeter.capture import anthropic as claude_room
 from taskmeter.capture import call as call_room
 from taskmeter.capture import openai as openai_room
@@ -99,6 +110,8 @@ PLACES: dict[str, tuple[object, str]] = {
     "capture.end_attempt": (Attempts, "gave_up"),
     "capture.end_span": (call_room.Call, "_end_span"),
     "capture.batch": (batches.BatchRead, "_emit"),
+    "capture.known": (call_room.known, "add"),
+    "capture.inherited": (inherited.Inherited, "_install"),
     "capture.book": (call_room, "book"),
     "capture.count": (call_room.Call, "_count"),
     "capture.session": (sessions, "_session"),
@@ -171,7 +184,7 @@ def test_fault(owner: object, name: str, monkeypatch: pytest.MonkeyPatch, *, tra
         bare = bare_run(number, public=public)
         meter = Meter()
         with monkeypatch.context() as patch:
-            if name in ("_install_one", "use"):
+            if name in ("_install_one", "_install", "use"):
                 patch.setattr(owner, name, broken)
                 meter.instrument()
             else:
