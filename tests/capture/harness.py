@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel
 
-from taskmeter import Task, TaskSpanProcessor, instrument, track_task, uninstrument
+from taskmeter import CostExporter, Task, TaskSpanProcessor, instrument, track_task, uninstrument
 from taskmeter.demo.stub import Script, StubProvider
 from tests.capture.sdks import accepts, http_of, lacking, needs
 
@@ -47,7 +47,7 @@ class Meter:
         self.reader = InMemoryMetricReader()
         self.tracer_provider = TracerProvider()
         self.tracer_provider.add_span_processor(TaskSpanProcessor())
-        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(CostExporter(self.exporter)))
         self.meter_provider = MeterProvider([self.reader])
 
     def instrument(self, client: Any = None, **options: Any) -> None:

@@ -353,8 +353,9 @@ class Call:
         with guarded("capture.end_span"):
             self._wasted = error_type is not None or (how in ("closed", "dropped") and not self._whole)
             self._end_span(error_type)
-        with guarded("capture.book"):
+        with guarded("capture.known"):
             self._tell()
+        with guarded("capture.book"):
             self._book()
         with guarded("capture.count"):
             self._count(error_type)
@@ -495,7 +496,8 @@ class Call:
         book(self._scope, entry)
 
     def _make_known(self) -> None:
-        known.add(self.known, known.key_of(self._outer_span.get_span_context()))
+        with guarded("capture.known"):
+            known.add(self.known, known.key_of(self._outer_span.get_span_context()))
 
     def _tell(self) -> None:
         """Makes known what came of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any, cast
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
@@ -49,6 +50,6 @@ def _annotated(span: ReadableSpan) -> ReadableSpan:
     own = {name: value for name, value in added.items() if name.startswith(_OURS) or name not in stated}
     attributes = BoundedAttributes(attributes=dict(stated) | own, immutable=True)
     attributes.dropped = span.dropped_attributes
-    annotated = copy.copy(span)  # the original is shared with other processors, and frozen
+    annotated: Any = copy.copy(span)  # the original is shared with other processors, and frozen
     annotated._attributes = attributes  # noqa: SLF001 - OpenTelemetry has no public way to make one
-    return annotated
+    return cast("ReadableSpan", annotated)
