@@ -15,7 +15,7 @@ settings.load_profile("ci")
 
 @pytest.fixture(autouse=True)
 def strict_guard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Raises a fault of ours where production swallows it; a test of the swallowing sets it back. None is counted yet."""
+    """Raises a fault of ours where production swallows it, unless a test sets it back. None is counted yet."""
     monkeypatch.setattr(_guard, "strict", True)
     _guard.faults.clear()
     _guard.first_faults.clear()
