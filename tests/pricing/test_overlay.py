@@ -21,6 +21,7 @@ TWO_HOURS = (("completion_window", "2h"),)
 EIGHT_HOURS = (("completion_window", "8h"),)
 IOWA = (("region", "us-central1"),)
 GLOBAL = (("region", "global"),)
+VIRGINIA = (("region", "us-east-1"),)
 
 Variants = tuple[tuple[str, str], ...]
 
@@ -108,6 +109,10 @@ def context(provider: str, model: str, variants: Variants = (), at: str = NOW) -
         ("gcp.vertex_ai", "claude-sonnet-5-5@20260901", GLOBAL, NOW, {"input": 1000}, "0.002"),
         ("gcp.vertex_ai", "claude-sonnet-5-5@20260901", IOWA, NOW, {"input": 1000}, "0.0022"),
         ("gcp.vertex_ai", "claude-sonnet-4@20250514", IOWA, NOW, {"input": 1000}, "0.003"),
+        # Bedrock's long prompts: 200000 x 3.3, then 200001 x 6.6 in a region, x 6 by a global profile
+        ("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", VIRGINIA, NOW, {"input": 200_000}, "0.66"),
+        ("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", VIRGINIA, NOW, {"input": 200_001}, "1.3200066"),
+        ("aws.bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", (), NOW, {"input": 200_001}, "1.200006"),
         # Bedrock: the same model by a global profile, in a region, and by the ARNs of both
         ("aws.bedrock", "claude-sonnet-5", GLOBAL, NOW, {"input": 1000}, "0.002"),
         ("aws.bedrock", "claude-sonnet-5", (("region", "us-east-1"),), NOW, {"input": 1000}, "0.0022"),

@@ -462,7 +462,7 @@ def test_precision_of_the_host_is_ignored() -> None:
     assert low == Decimal("6.17283945")
 
 
-@pytest.mark.parametrize("names", [2_000, pytest.param(100_000, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("names", [2_000, pytest.param(100_000, marks=[pytest.mark.fuzz, pytest.mark.timeout(1200)])])
 def test_memory_is_bounded(names: int) -> None:
     """Distinct model names, known or not, are not all remembered: those after the first 2,200 cost no memory."""
 
