@@ -149,6 +149,7 @@ class LedgerTree(RuleBasedStateMachine):
                 assert cost.self == added(node.entries(own=True))
                 assert cost.estimated == added(entries, estimated=True)
                 assert cost.list == cost.total * 2
+                assert cost.contracted == cost.total
                 assert cost.wasted == added([pair for pair in entries if pair[1]])
                 assert cost.wasted <= cost.total
                 for category in CATEGORIES:

@@ -133,6 +133,13 @@ def test_contract_is_with_whom_it_names(use_toml: UseToml) -> None:
     assert (result.status, result.amount) == ("estimated", Decimal("0.0025"))
 
 
+@pytest.mark.parametrize("model", ["gpt-4o-2024-08-06", "openai/gpt-4o", "GPT-4o"])
+def test_contract_on_a_model_by_any_name(use_toml: UseToml, model: str) -> None:
+    """A contract on gpt-4o holds for its dated snapshot and for a gateway's name of it."""
+    use_toml('[[contract]]\nmodel = "gpt-4o"\nset = { input = "2" }\n')
+    assert priced(THOUSAND, model).amount == Decimal("0.002")
+
+
 def test_users_list_price(use_toml: UseToml) -> None:
     """A list price of the user's comes after the shipped ones, and is exact."""
     use_toml('[[list]]\nid = "ours"\nprovider = "openai"\nmodel = "qwen3-*"\nset = { input = "0.1", output = "0.2" }\n')

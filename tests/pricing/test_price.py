@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import decimal
+import gc
 import subprocess
 import sys
+import tracemalloc
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -458,6 +460,30 @@ def test_precision_of_the_host_is_ignored() -> None:
         ctx.prec = 6
         low = price(usage, context("openai", "gpt-5-nano")).amount
     assert low == Decimal("6.17283945")
+
+
+@pytest.mark.parametrize("names", [2_000, pytest.param(100_000, marks=[pytest.mark.fuzz, pytest.mark.timeout(1200)])])
+def test_memory_is_bounded(names: int) -> None:
+    """Distinct model names, known or not, are not all remembered: those after the first 2,200 cost no memory."""
+
+    def price_all(first: int, last: int) -> None:
+        for number in range(first, last):
+            for model in (f"nonsense-{number}", f"gpt-6-sol-{number:08}"):
+                price(Usage({"input": 1}), context("openai", model))
+
+    price_all(0, 1_100)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        price_all(1_100, 1_100 + names // 10)
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        price_all(1_100 + names // 10, names)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000
 
 
 def test_import_does_not_read_the_data() -> None:

@@ -63,6 +63,17 @@ def test_the_report_as_a_table(recorder: Recorder) -> None:
     ]
 
 
+def test_list_price_where_a_contract_makes_it_another(tmp_path: Path) -> None:
+    """Beside what it cost, on tasks and calls, and only where the two differ."""
+    recorder = Recorder(tmp_path)
+    with recorder.task("resolve", "a1", "0.0185", COST_LIST=0.02):
+        recorder.call("0.0085", CALL_COST_LIST=0.01)
+        recorder.call("0.01", CALL_COST_LIST=0.01)
+    tree = task_tree(recorder.relations(), "a1")
+    assert [node.list_cost for node in tree.nodes] == [Decimal("0.02"), Decimal("0.01"), None]
+    assert [line.rpartition("list ")[2] for line in show(tree) if "list " in line] == ["$0.0200", "$0.0100"]
+
+
 def test_the_tree_as_a_table(recorder: Recorder) -> None:
     """What `taskmeter show` prints."""
     assert show(task_tree(recorder.relations(), "T-1")) == [

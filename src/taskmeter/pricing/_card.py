@@ -130,8 +130,9 @@ class DayOfCards:
 class _Target:
     """A model whose prices are asked for, and all that does not depend on the day or on how a call is processed."""
 
-    provider: str
     listing: Listing | None
+    models: frozenset[str]
+    """Its names: as asked for, without a gateway's prefix, and as the price data know it."""
     lent: str
     """Why the listing's prices are estimates here; empty when they are not."""
     rules: tuple[tuple[Rule, str], ...]
@@ -150,7 +151,7 @@ def cards_for(book: PriceBook, provider: str, model: str, variants: Variants, da
     midnight = datetime.combine(date.fromordinal(ordinal), time(), UTC)
     starts = tuple(sorted({timedelta(), *(_changes(target.listing.model) if target.listing else ())}))
     contract = [
-        [rule for rule in rules if rule.match.concerns(_names(provider), {model, resolved[1]})]
+        [rule for rule in rules if rule.match.concerns(_names(provider), {model, *target.models})]
         for rules in (book.contract, book.commitment)
     ]
     cards: list[Card] = []
@@ -205,6 +206,8 @@ def _target(book: PriceBook, provider: str, model: str) -> _Target:
         lender_names = {name for each in lenders(provider) for name in _names(each)} - names
     lent = f"list price of {listing.provider_id}, for want of one of {provider}" if lender_names and listing else ""
     models = {model} if (named := gateway_name(model)) is None else {model, named[1]}
+    if listing is not None:
+        models.add(listing.model.id)
     if listing is None and named is not None:
         lender_names |= _names(named[0]) - names
     borrowed = lent or f"list price of another, for want of one of {provider}"
@@ -213,7 +216,7 @@ def _target(book: PriceBook, provider: str, model: str) -> _Target:
         for rule, own in _rules_about(book, frozenset(names), frozenset(lender_names))
         if any(rule.match.models.fullmatch(each) for each in models)
     )
-    return _Target(provider, listing, lent, rules)
+    return _Target(listing, frozenset(models), lent, rules)
 
 
 @lru_cache(maxsize=128)

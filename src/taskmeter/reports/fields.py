@@ -72,3 +72,9 @@ def number(span: SpanRecord, name: str) -> float | None:
     """Any number of a sensible size."""
     value = span.attributes.get(name)
     return float(value) if isinstance(value, int | float) and abs(value) < float(LARGEST_AMOUNT) else None
+
+
+def list_cost(span: SpanRecord, name: str, cost: Decimal | None) -> Decimal | None:
+    """The amount at list prices under `name`, where that is another than `cost`."""
+    listed = number(span, name)
+    return None if listed is None or cost is None or listed == float(cost) else Decimal(repr(listed))

@@ -56,6 +56,8 @@ class _Rollup(Row):
     unpriced_calls: int
     exposed_attempts: int
     """HTTP requests without an answer that may be billed all the same."""
+    list_cost: Decimal | None = None
+    """`cost` at list prices, without what came late; `None` where it is the same."""
 
     @property
     def status(self) -> Status:
@@ -108,6 +110,8 @@ class Leaf(Row):
     retries: int
     exposed_attempts: int
     task_name: str | None
+    list_cost: Decimal | None = None
+    """`cost` at list prices; `None` where it is the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,6 +343,7 @@ class _Builder:
             retries=fields.count(span, names.RESEND_COUNT),
             exposed_attempts=fields.count(span, names.EXPOSED_ATTEMPTS),
             task_name=fields.text(span, names.TASK_NAME),
+            list_cost=fields.list_cost(span, names.CALL_COST_LIST, cost),
         )
 
     def _rollup(self, span: SpanRecord) -> dict[str, Any]:
@@ -346,6 +351,7 @@ class _Builder:
         wasted = self._money(span, names.COST_WASTED_EXACT)
         return {
             "cost": cost,
+            "list_cost": fields.list_cost(span, names.COST_LIST, cost),
             "wasted": None if cost is None else wasted or ZERO,
             "estimated": None if cost is None else Decimal(repr(estimated)) if estimated else ZERO,
             "tokens": Tokens(

@@ -242,6 +242,8 @@ def _remarks(node: TreeNode, currency: str) -> Text:
     if node.wasted and not node.discarded:
         amount = _MARKS.get(node.wasted_status, "") + money(node.wasted, currency)
         remarks.append(("wasted" if node.wasted == node.cost else f"wasted {amount}", "yellow"))
+    if node.list_cost is not None:
+        remarks.append((f"list {money(node.list_cost, currency)}", ""))
     if node.late:
         remarks.append((f"late {money(node.late, currency)}", "yellow"))
     parts = [_styled(line(text), style, trusted=True) for text, style in remarks if text]

@@ -33,6 +33,8 @@ class TreeNode:
     """Of tasks and steps with all that is in them, of the others their own. `None` when not known (`unpriced`) and
     where there is nothing to pay."""
     status: Status = ""
+    list_cost: Decimal | None = None
+    """`cost` at list prices, where a contract makes it another. `None` for tasks with late spending."""
     wasted: Decimal | None = None
     """The part of `cost` whose result was thrown away, where it is known."""
     wasted_status: Status = ""
@@ -163,6 +165,7 @@ def _rollup_node(row: Task | Step, depth: int, wasted_status: Status) -> TreeNod
         span_id="" if task and task.outcome == "unfinished" else row.ref.span_id,
         cost=row.cost,
         status=row.status,
+        list_cost=None if task and task.late else row.list_cost,
         wasted=row.wasted,
         wasted_status=wasted_status,
         late=task.late if task else None,
@@ -199,6 +202,7 @@ def _leaf_node(row: Leaf, depth: int) -> TreeNode:
         span_id=row.ref.span_id,
         cost=row.cost,
         status=row.status,
+        list_cost=row.list_cost,
         wasted=row.cost if row.wasted else None,
         input_tokens=tokens.input if tokens else None,
         cached_tokens=tokens.cached if tokens else None,
