@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, not a package
 """Compares every list price that both litellm's map and taskmeter know, and fails on a difference without a verdict.
 
 `tools/check_prices.sh` fetches the map and runs this; litellm is no dependency of the project. Only prices that we call
