@@ -133,6 +133,10 @@ def _switch_on(who: str, provider: Any) -> None:
         import litellm
 
         litellm.callbacks = ["otel"]
+    elif who.startswith("agents"):
+        from agents import set_trace_processors
+
+        set_trace_processors([])  # it would send its traces to OpenAI
     for path in INSTRUMENTORS.get(who, ()):
         module, _, name = path.partition(":")
         getattr(import_module(module), name)().instrument(tracer_provider=provider)
