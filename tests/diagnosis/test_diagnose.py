@@ -31,8 +31,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def hooks_off() -> Iterator[None]:
-    """Whatever a test put on comes off, and the global providers are in use again."""
+def hooks_off(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing has failed yet; whatever a test puts on comes off, and the global providers are in use again."""
+    monkeypatch.setattr(_guard, "faults", Counter())
+    monkeypatch.setattr(_guard, "first_faults", {})
     yield
     taskmeter.instrument()
     taskmeter.uninstrument()
@@ -194,8 +196,6 @@ def test_the_spool(tmp_path: Path, *, writable: bool) -> None:
 def test_own_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each place with its count and the first fault's class and line; no message, which may hold a prompt."""
     monkeypatch.setattr(_guard, "strict", False)
-    monkeypatch.setattr(_guard, "faults", Counter())
-    monkeypatch.setattr(_guard, "first_faults", {})
     monkeypatch.setattr("taskmeter._guard.log.disabled", True)
     taskmeter.instrument()
     for _ in range(3):

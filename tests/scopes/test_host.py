@@ -7,7 +7,6 @@ import copy
 import functools
 import gc
 import inspect
-import multiprocessing
 import pickle
 import typing
 from collections.abc import AsyncIterator, Iterator
@@ -72,12 +71,6 @@ def test_bound_methods_pickle_with_their_object() -> None:
     """And class methods with their class."""
     assert pickle.loads(pickle.dumps(Desk().answer))(3) == 3
     assert pickle.loads(pickle.dumps(Desk.open))(3) == 3
-
-
-def test_a_process_pool_runs_it() -> None:
-    """It arrives in another process by its name."""
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.map(doubled, [1, 2]) == [2, 4]
 
 
 def test_what_wraps_functions_wraps_it() -> None:
