@@ -51,12 +51,13 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="warning")
 CLIENT: Final = """
 import os, sys
 import httpx, openai, taskmeter
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor, HTTPXClientInstrumentor
 from taskmeter import _guard, track_step, track_task
 
 _guard.strict = True
 taskmeter.configure(service_name="client", spool="spool")
 HTTPXClientInstrumentor().instrument()
+HTTPX2ClientInstrumentor().instrument()  # the SDK's own client as well
 with (
     openai.OpenAI(base_url=os.environ["STUB"] + "/v1", api_key="stub") as client,
     httpx.Client(trust_env=False) as http,
@@ -156,6 +157,7 @@ def test_an_http_service_that_trusts_and_one_that_does_not(
             lambda got: len(by_service(got, "trusting", nested)) == 2 and len(by_service(got, "wary", nested)) == 1,
         )
     assert [request.headers.get("baggage") for request in stub.requests] == [None] * 4
+    assert "traceparent" in stub.requests[0].headers
     found = relate(spans)
     [task] = [task for task in found.tasks.values() if task.name == "resolve"]
     assert (task.cost, task.own, task.remote, task.calls) == (

@@ -64,7 +64,7 @@ print(sorted(type(p).__name__ for p in processors), work().calls)
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_LOGS_EXPORTER": "none",
-            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "httpx,httpx2",
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "asgi,celery,httpx,httpx2,threading",  # which other tests need
         }
         done = run(program, tmp_path, command=opentelemetry_instrument, **variables)
     assert (done.code, done.err) == (0, "")
