@@ -81,7 +81,7 @@ LANGSMITH_USAGE = (
 OF_LOGFIRE = {name: value for name, value in CONVENTION.items() if "cache" not in name}
 OF_LANGSMITH = {**{name: LITELLM[name] for name in list(LITELLM)[:6]}, "langsmith.span.kind": "llm"}
 
-# Recorded from each library with the stub provider, November 2026.
+# As each library writes them: with the stub provider in November 2026, Google's and Bedrock's from their source.
 RECORDED: list[tuple[str, dict[str, Any], Decimal]] = [
     ("openinference.instrumentation.openai", OPENINFERENCE, GPT_USD),
     ("opentelemetry.instrumentation.genai.openai", CONVENTION, GPT_USD),
