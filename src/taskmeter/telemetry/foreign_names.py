@@ -1,4 +1,5 @@
-"""The names by which other libraries say on their spans what a call was: as they write them or their source has them, newest first.
+"""The names by which other libraries say on their spans what a call was, newest first: as they write them, or their
+source has them.
 
 OpenTelemetry's GenAI conventions old and new, OpenInference, OpenLLMetry; and where a library keeps what its attributes
 leave out. None of these is written by us, so that none is in `_semconv`.
