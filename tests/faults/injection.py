@@ -50,7 +50,9 @@ def _sites(file: Path) -> Iterator[Site]:
             for item in node.items:
                 call = item.context_expr
                 if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "guarded":
-                    lines = {part.lineno for stmt in node.body for part in ast.walk(stmt) if isinstance(part, ast.stmt)}
+                    parts = (part for stmt in node.body for part in ast.walk(stmt) if isinstance(part, ast.stmt))
+                    # `try:` does nothing that could fail, and CPython leaves it out of the block around it.
+                    lines = {part.lineno for part in parts if not isinstance(part, ast.Try)}
                     whole = range(node.body[0].lineno, (node.body[-1].end_lineno or 0) + 1)
                     yield Site(
                         _place(call.args[0]),

@@ -43,7 +43,9 @@ from tests.capture import media_programs as m
 from tests.capture import programs as p
 from tests.capture import test_agents as a
 from tests.capture import test_sessions as s
+from tests.capture import tool_programs as t
 from tests.capture.harness import CLAUDE, GPT, Kit, Meter, Program, outcome, run_bare, run_metered
+from tests.faults import scenes
 from tests.faults.injection import InjectedError, Line, Recording, Site, injected, recorded, sites
 
 CHAT = openai_chat(GPT, '{"done": true}')
@@ -105,7 +107,15 @@ PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
     (p.batch_results, (Jsonl([openai_batch_line("a", CHAT)]),)),
     (p.batch_results_streamed, (Jsonl([openai_batch_line("a", CHAT)]),)),
     (p.message_batch_results, (anthropic_batch("b", "/v1/messages/batches/b/results"), BATCH)),
+    (t.openai_runner, t.OPENAI),
+    (t.openai_runner_async, t.OPENAI),
+    (t.anthropic_runner, t.ANTHROPIC),
+    (t.anthropic_runner_async, t.ANTHROPIC),
+    (scenes.session_tool, ()),
+    (scenes.mcp_tool, ()),
 ]
+NATIVE = (left_open, t.anthropic_runner, t.anthropic_runner_async)
+"""What also runs with the SDK's own spans, beside the programs with messages."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,10 @@ def _agents(program: Program) -> Case:
             return outcome(program, kit)
 
     return Case(program.__name__, run, lambda _: run())
+
+
+def _old(program: Program) -> Case:
+    return Case(program.__name__, lambda: scenes.old_bare(program), lambda meter: scenes.old_hooked(program, meter))
 
 
 def _session(program: Any, *answers: Any) -> Case:
@@ -218,14 +232,16 @@ def _delivery(directory: Path) -> None:
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Case]]:
     directory = tmp_path_factory.mktemp("modules")
     sys.path.insert(0, str(directory))
-    native = [number for number, (run, _) in enumerate(PROGRAMS) if "message" in run.__name__ or run is left_open]
+    native = [number for number, (run, _) in enumerate(PROGRAMS) if "message" in run.__name__ or run in NATIVE]
     yield [
         *(_calls(number, public=True, traced=False) for number in range(len(PROGRAMS))),
         *(_calls(number, public=True, traced=True) for number in native),
         *(_agents(program) for program in (a.streamed, a.listed, a.streamed_async)),
         *(_session(program, s.realtime("a")) for program in (s.realtime_session, s.realtime_async)),
         _session(s.close_early, s.realtime("a")[:2]),
+        *(_old(program) for program in (scenes.old_chat, scenes.old_chat_async)),
         Case("scopes", lambda: ([5, 1], None, True), _scopes),
+        Case("more scopes", lambda: scenes.SCOPES, scenes.scopes),
         Case("late import", lambda: 1, lambda _: _late_import(directory, during=False)),
         Case("import meanwhile", lambda: 1, lambda _: _late_import(directory, during=True)),
         Case("delivery", lambda: None, lambda _: _delivery(directory)),
@@ -345,12 +361,17 @@ def test_what_stops_the_program_is_not_swallowed(
 
 
 def test_every_hook_is_gone_through(recordings: list[Recording]) -> None:
-    """The programs above run the wrapper of each hook that is registered, for each SDK."""
+    """The programs above run the wrapper of each hook whose function these SDKs have, or must have."""
     called = set().union(*(recording.calls for recording in recordings))
-    missing = [
+    meter = Meter()
+    meter.instrument()
+    lacking = {each.function for each in capture.hook_status() if each.state == "missing" and each.optional}
+    meter.close()
+    assert not any("tool" in function for function in lacking)
+    missing = {
         f"{hook.module}.{hook.owner}.{hook.attribute}"
         for hook in capture._installed._hooks
         if (getattr(hook.wrapper, "__func__", hook.wrapper).__code__, id(getattr(hook.wrapper, "__self__", None)))
         not in called
-    ]
-    assert missing == []
+    }
+    assert missing - lacking == set()

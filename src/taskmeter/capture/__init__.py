@@ -142,9 +142,10 @@ def instrument(
     brings it. `tokenizer` names a tiktoken encoding (`o200k_base`) for the estimates of requests whose usage is not
     stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. `trust_remote_tasks` believes the
     baggage of inbound requests when it names the task of the caller: say so only where every caller is yours. `clock`
-    tells the time, in Unix ns, whose prices a call has: replays and tests give that of the calls. Works before or after
-    the SDKs are imported; calling it again changes the settings only. The price file that `TASKMETER_CONFIG` names, or
-    else `taskmeter.toml` in the working directory, is read the first time, unless `configure` was given another.
+    tells the time, in Unix ns, whose prices a call has: replays and tests give that of the calls; where it fails,
+    they are unpriced. Works before or after the SDKs are imported; calling it again changes the settings only. The
+    price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the working directory, is read the first time,
+    unless `configure` was given another.
     Raises `UsageError` for a `client` that is not one of theirs, `MissingDependencyError` for a tokenizer that
     cannot be had, `ConfigurationError` for a setting or a price file that makes no sense.
     """

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final, cast
 
+from taskmeter._guard import guarded
+
+_LIMIT: Final = 1 << 63
+"""Nanoseconds since 1970 that telemetry can say."""
 _clock: Callable[[], int] = time.time_ns
 
 
@@ -14,6 +19,12 @@ def use_clock(clock: Callable[[], int]) -> None:
     _clock = clock
 
 
-def now_ns() -> int:
-    """It, in Unix ns."""
-    return _clock()
+def now_ns() -> int | None:
+    """It, in Unix ns; `None` where the application's clock fails: prices at another time are not guessed."""
+    with guarded("capture.clock"):
+        found = cast(object, _clock())
+        if isinstance(found, int) and 0 <= found < _LIMIT:
+            return found
+        msg = f"the clock given to instrument() returned a {type(found).__name__} that is no Unix time in ns"
+        raise ValueError(msg)
+    return None

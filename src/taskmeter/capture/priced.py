@@ -20,7 +20,7 @@ def price_reading(
     reading: Reading,
     *,
     provider: str,
-    at_ns: int,
+    at_ns: int | None,
     model: str = "",
     terms: Terms = NO_TERMS,
     header: str | None = None,
@@ -28,7 +28,7 @@ def price_reading(
     """What `reading` costs.
 
     `model` is the one that was asked for, if the response does not say which answered; `header` is the cost that a
-    gateway stated in one.
+    gateway stated in one. Without `at_ns`, the Unix time whose prices it has, only a stated cost is known.
     """
     refused = ""
     if reading.costs or header is not None:
@@ -57,11 +57,13 @@ def _stated(cost: Decimal, model: str, listed: Priced) -> Priced:
     return Priced("exact", (charge,), "stated in the response")
 
 
-def _listed(reading: Reading, provider: str, at_ns: int, model: str, terms: Terms) -> Priced:
+def _listed(reading: Reading, provider: str, at_ns: int | None, model: str, terms: Terms) -> Priced:
     if reading.free:
         return Priced("exact", reason=reading.free)
     if reading.usage is None:
         return Priced("unpriced", reason=reading.doubt or reading.gap or "the response states no usage")
+    if at_ns is None:
+        return Priced("unpriced", reason="the clock failed")
     model = reading.model or model
     variants, unserved = _variants(reading.variants, terms)
     if not reading.portions:
