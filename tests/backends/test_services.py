@@ -15,7 +15,8 @@ from typing import Final
 import pytest
 
 from taskmeter.demo.stub import StubProvider, openai_chat
-from taskmeter.reports.relations import Leaf, Relations, relate
+from taskmeter.reports.relations import Relations, relate
+from taskmeter.reports.rows import Leaf
 from taskmeter.spool.read import SpanRecord
 from tests.backends.backend import free_port, serving
 from tests.export.programs import environment, run, spooled

@@ -14,7 +14,7 @@ import pytest
 import taskmeter
 from taskmeter import _guard, track_task
 from taskmeter.capture import call as call_room
-from taskmeter.capture import driver, hook_status, openai_stream, priced
+from taskmeter.capture import driver, hook_status, openai_stream, picture, priced
 from taskmeter.capture import openai as openai_room
 from taskmeter.demo.stub import StubProvider, anthropic_message, openai_chat
 from taskmeter.telemetry import providers
@@ -38,7 +38,7 @@ def broken(*_: object, **__: object) -> Any:
     [
         (priced, "price"),
         (openai_room.OpenAI, "read"),
-        (call_room.Call, "_end_span"),
+        (picture.Picture, "end"),
         (call_room.Call, "_count"),
         (providers, "tracer"),
     ],

@@ -191,6 +191,23 @@ def test_human_minutes_of_outcomes_are_late_money_of_the_task(recorder: Recorder
     assert "1 call or review could not be priced: totals that include one are lower bounds." in report(relations).notes
 
 
+def test_human_minutes_of_outcomes_do_not_fill_gaps(recorder: Recorder) -> None:
+    """No span of the task or of what is around it has that money, however many of the spans inside are lost."""
+    with (
+        recorder.task("desk", C, "3", "2.1"),  # 0.4 is of a nested task that is lost
+        recorder.span("step day", "step", COST_EXACT="0.5", COST_WASTED_EXACT="0"),
+        recorder.task("resolve", A, "0.5", TASK_KEY="T-1"),
+    ):
+        recorder.call("0.1")
+    say(recorder, "succeeded", START + DAY, key="T-1", human_minutes=Decimal(4), charge=outcomes_charge("1"))
+    relations = recorder.relations()
+    task, around = relations.tasks[A], relations.tasks[C]
+    assert (task.cost, task.own, task.own_late, task.late) == (Decimal("1.5"), Decimal("1.5"), Decimal(1), Decimal(1))
+    assert (around.cost, around.own, around.own_late, around.late) == (Decimal(4), Decimal("2.1"), 0, Decimal(1))
+    assert [node.cost for node in task_tree(relations, C).nodes if node.kind == "step"] == [Decimal("1.5")]
+    assert report(relations).total.late == Decimal(1)
+
+
 def test_an_outcome_of_a_task_whose_process_was_killed_counts(recorder: Recorder) -> None:
     """Somebody knows what came of it, though its span is lost."""
     with recorder.task("resolve", A, "0.5", drop=True, TASK_KEY="T-1"):

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskmeter.reports.relations import Relations, Task
+from taskmeter.reports.relations import Relations
+from taskmeter.reports.rows import Task
 from taskmeter.reports.unit_cost import unit_cost
 from tests.reports.spans import Recorder
 

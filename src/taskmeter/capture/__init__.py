@@ -16,15 +16,9 @@ from taskmeter._config import Settings, prices_from_environment
 from taskmeter._guard import guarded
 from taskmeter.capture import old_retries, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
+from taskmeter.capture.bodies import HTTP_BODIES, HTTP_CLOSES, close_response, iter_bytes, iter_bytes_async
 from taskmeter.capture.clock import use_clock
-from taskmeter.capture.driver import (
-    HTTP_BODIES,
-    HTTP_CLOSES,
-    Driver,
-    close_response,
-    iter_bytes,
-    iter_bytes_async,
-)
+from taskmeter.capture.driver import Driver
 from taskmeter.capture.hooks import Hook, Hooks, HookStatus, is_hook
 from taskmeter.capture.inherited import Inherited
 from taskmeter.capture.open_calls import finish

@@ -17,7 +17,8 @@ from opentelemetry.context import Context
 
 from taskmeter.capture import origins
 from taskmeter.capture.bounded import Key, Remembered
-from taskmeter.capture.call import Ending, without_call
+from taskmeter.capture.call import Ending
+from taskmeter.capture.current import without_call
 from taskmeter.capture.events import EventCall, Server
 from taskmeter.capture.origins import Origin
 from taskmeter.capture.provider import Client, Options, Provider, is_post, request_path

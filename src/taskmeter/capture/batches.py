@@ -24,8 +24,9 @@ from taskmeter._guard import guarded
 from taskmeter.account import Entry
 from taskmeter.capture import origins
 from taskmeter.capture.bounded import Key, Remembered
-from taskmeter.capture.call import Ending, without_call
+from taskmeter.capture.call import Ending
 from taskmeter.capture.clock import now_ns
+from taskmeter.capture.current import without_call
 from taskmeter.capture.priced import price_reading
 from taskmeter.capture.provider import Client, Options, Provider, is_post
 from taskmeter.capture.reading import Reading

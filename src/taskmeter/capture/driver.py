@@ -16,19 +16,16 @@ from opentelemetry.context import Context
 
 from taskmeter._guard import Breaker, guarded
 from taskmeter.capture import agents, batches, waiting
-from taskmeter.capture.batches import BatchRead
-from taskmeter.capture.call import Call, current_call, streamed_call, without_call
+from taskmeter.capture.call import Call
+from taskmeter.capture.current import current_call, streamed_call, without_call
 from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
-from taskmeter.capture.streams import Begun, Events, Held, held_by, hold, observed, observed_async
+from taskmeter.capture.streams import Events, Held, held_by, hold, observed, observed_async
 from taskmeter.telemetry.baggage import names_task
 from taskmeter.telemetry.context import inside
 
 Wrapped = Callable[..., Any]
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
-
-HTTP_CLOSES = Breaker("closing HTTP responses")
-HTTP_BODIES = Breaker("reading HTTP bodies")
 
 
 class Driver:
@@ -282,36 +279,6 @@ class Driver:
             with guarded("capture.attempt", self.attempts):
                 call.attempt_waited(repeated=repeated)
         return result
-
-
-def close_response(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) -> Any:
-    """Hook of an HTTP response's `close` and `aclose`, which the SDKs' helpers call without their stream's own."""
-    with guarded("capture.close", HTTP_CLOSES):
-        call = held_by(response)
-        if call is not None:
-            call.closed(consumed=response.is_stream_consumed)
-    return wrapped(*args, **kwargs)
-
-
-def iter_bytes(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) -> Any:
-    """Hook of an HTTP response's `iter_bytes`, which every other way to read its body goes through."""
-    read = _results_in(response)
-    chunks = wrapped(*args, **kwargs)
-    return chunks if read is None else observed(Begun(chunks, HTTP_BODIES), read)
-
-
-def iter_bytes_async(wrapped: Wrapped, response: Any, args: Args, kwargs: Kwargs) -> Any:
-    """Hook of an HTTP response's `aiter_bytes`."""
-    read = _results_in(response)
-    chunks = wrapped(*args, **kwargs)
-    return chunks if read is None else observed_async(Begun(chunks, HTTP_BODIES), read)
-
-
-def _results_in(response: Any) -> BatchRead | None:
-    with guarded("capture.batch", HTTP_BODIES):
-        held = held_by(response)
-        return held if isinstance(held, BatchRead) else None
-    return None
 
 
 def _argument(args: Args, kwargs: Kwargs, position: int, name: str) -> Any:

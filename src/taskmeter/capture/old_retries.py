@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from taskmeter._guard import Breaker, guarded
-from taskmeter.capture.call import Call, current_call
+from taskmeter.capture.call import Call
+from taskmeter.capture.current import current_call
 from taskmeter.capture.hooks import Hook
 
 _BASE = "openai._base_client"

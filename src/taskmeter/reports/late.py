@@ -9,12 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from taskmeter.records import ZERO, add, subtract
-
-if TYPE_CHECKING:
-    from taskmeter.reports.relations import Leaf, Ref, Row, Step, Task
+from taskmeter.reports.rows import Leaf, Ref, Row, Step, Task
 
 _T = TypeVar("_T")
 
@@ -161,8 +159,6 @@ def _plus(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
 
 def settled_steps(rows: Mapping[Ref, Row], parents: Mapping[Ref, Ref]) -> dict[Ref, Step]:
     """The steps that something was spent in by other processes, with that added."""
-    from taskmeter.reports.relations import Leaf, Step, Task
-
     elsewhere: dict[Ref, Decimal] = defaultdict(Decimal)
     for leaf in rows.values():
         if not isinstance(leaf, Leaf) or not leaf.cost:

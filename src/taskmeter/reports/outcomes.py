@@ -18,7 +18,7 @@ from taskmeter.reports import fields
 from taskmeter.reports.late import innermost_first
 
 if TYPE_CHECKING:
-    from taskmeter.reports.relations import Leaf, Ref, Task
+    from taskmeter.reports.rows import Leaf, Ref, Task
     from taskmeter.spool.read import SpanRecord
 
 OUTCOMES = ("succeeded", "failed", "abandoned", "pending")

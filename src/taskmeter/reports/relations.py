@@ -1,4 +1,4 @@
-"""Span records -> relations: tasks, steps, leaves (calls, tool runs, charges: what carries money), failed attempts."""
+"""Span records -> relations: the rows they become, what is inside what, and what each task came to."""
 
 from __future__ import annotations
 
@@ -8,141 +8,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 from taskmeter import _semconv as names
 from taskmeter.errors import UsageError
 from taskmeter.records import ZERO, add
 from taskmeter.reports import fields
-from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Status, Tokens
+from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Tokens
 from taskmeter.reports.late import cut_cycles, reaching, settle, settled_steps
 from taskmeter.reports.outcomes import OUTCOMES, Matching, Outcome, read_outcome, revise
+from taskmeter.reports.rows import AnyRow, Attempt, Leaf, Ref, Rollup, Step, Task
 from taskmeter.spool.read import SpanRecord
 
 _CURRENCY = re.compile("[A-Z]{3}")
 _MOST_DECIMALS = 40
-
-
-class Ref(NamedTuple):
-    """What identifies a span."""
-
-    trace_id: str
-    span_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """What every relation has."""
-
-    ref: Ref
-    task_id: str | None
-    name: str
-    start_ns: int
-    end_ns: int
-    error: str | None
-    """Type of the error it ended with."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rollup(Row):
-    cost: Decimal | None
-    """Nested tasks included, and what came late; `None` when nothing in it could be priced."""
-    wasted: Decimal | None
-    """`None` where `cost` is, like `estimated`."""
-    estimated: Decimal | None
-    tokens: Tokens
-    calls: int
-    retries: int
-    unpriced_calls: int
-    exposed_attempts: int
-    """HTTP requests without an answer that may be billed all the same."""
-    list_cost: Decimal | None = None
-    """`cost` at list prices, without what came late; `None` where it is the same."""
-
-    @property
-    def status(self) -> Status:
-        """The least sure of what is in it."""
-        if self.unpriced_calls:
-            return "unpriced" if self.cost is None else "partial"
-        if self.cost is None:
-            return ""
-        return "estimated" if self.estimated else "exact"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task(_Rollup):
-    """A task that has ended; or, with the outcome `unfinished`, one of which so far only what is inside is recorded."""
-
-    id: str
-    key: str | None
-    customer: str | None
-    parent_id: str | None
-    outcome: str
-    reason: str | None
-    own: Decimal
-    """Its cost without nested tasks."""
-    late: Decimal = ZERO
-    """The part of `cost` that was booked after the end of the task it was spent in, or in another process."""
-    own_late: Decimal = ZERO
-    """The part of `own` that is late."""
-    remote: Decimal = ZERO
-    """The part of `cost` that was spent in other processes than its own."""
-    in_remote: bool = False
-    """Whether it was opened in another process than the task around it, which thus does not have it in its span."""
-    value: Decimal | None = None
-    """What its result is worth, by the last that was said."""
-    quality: Decimal | None = None
-    human_minutes: Decimal = ZERO
-    """Time that people spent on it, nested tasks included, priced or not."""
-    said: str | None = None
-    """What the task itself said at its end, where `revisions` came after it."""
-    revisions: tuple[Outcome, ...] = ()
-    """Outcomes recorded elsewhere, in the order in which they count; the last one is that of the task."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step(_Rollup):
-    """A step that has ended."""
-
-    discarded: bool
-    reason: str | None
-    remote: bool
-    """Whether its task is another process's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leaf(Row):
-    """A call, tool run or charge: what carries money of its own."""
-
-    kind: LeafKind
-    cost: Decimal | None
-    status: Status
-    reason: str | None
-    """Why the status is not exact."""
-    wasted: bool
-    """Whether its result was thrown away at once."""
-    tokens: Tokens | None
-    retries: int
-    exposed_attempts: int
-    task_name: str | None
-    late: bool
-    """Whether it is marked as booked after the end of its task."""
-    remote: bool
-    """Whether its task is another process's."""
-    human_minutes: Decimal = ZERO
-    list_cost: Decimal | None = None
-    """`cost` at list prices; `None` where it is the same."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt(Row):
-    """A failed HTTP request of a call."""
-
-    http_status: int | None
-    wait_seconds: float | None
-
-
-AnyRow: TypeAlias = Task | Step | Leaf | Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +148,11 @@ class _Builder:
 
     def _matched(self) -> Matching:
         """Which task each recorded outcome is about. What its human minutes cost is a charge of that task."""
-        leaves = {ref: self._leaf(span, "charge", self._common(span, ref)) for ref, span in self.outcomes.items()}
+        leaves = {
+            # No span of a task has that money, wherever the outcome was recorded.
+            ref: replace(self._leaf(span, "charge", self._common(span, ref)), late=True, remote=True)
+            for ref, span in self.outcomes.items()
+        }
         outcomes = {ref: read_outcome(span, leaves[ref].cost) for ref, span in self.outcomes.items()}
         matching = Matching(outcomes.values(), self.tasks)
         for ref, outcome in outcomes.items():
@@ -460,9 +343,9 @@ def _is_waste(row: AnyRow) -> bool:
 
 
 def _has_estimates(row: AnyRow) -> bool:
-    return row.status == "estimated" if isinstance(row, Leaf) else isinstance(row, _Rollup) and bool(row.estimated)
+    return row.status == "estimated" if isinstance(row, Leaf) else isinstance(row, Rollup) and bool(row.estimated)
 
 
 def _is_bound(row: AnyRow) -> bool:
     unsure = ("unpriced", "partial")
-    return row.status in unsure if isinstance(row, Leaf) else isinstance(row, _Rollup) and bool(row.unpriced_calls)
+    return row.status in unsure if isinstance(row, Leaf) else isinstance(row, Rollup) and bool(row.unpriced_calls)

@@ -12,7 +12,8 @@ from typing import Literal
 from taskmeter.errors import SpoolError
 from taskmeter.reports.fields import LeafKind, Status
 from taskmeter.reports.outcomes import outcome_notes
-from taskmeter.reports.relations import Attempt, Leaf, Ref, Relations, Row, Step, Task
+from taskmeter.reports.relations import Relations
+from taskmeter.reports.rows import Attempt, Leaf, Ref, Row, Step, Task
 from taskmeter.reports.unit_cost import exposed_note, late_notes, missing_notes
 
 _SUGGESTIONS = 5

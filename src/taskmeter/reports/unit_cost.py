@@ -15,7 +15,8 @@ from typing import Literal, TypeAlias, TypeVar
 
 from taskmeter.records import ZERO, add, divide, total
 from taskmeter.reports.outcomes import Outcome, outcome_notes
-from taskmeter.reports.relations import Leaf, Relations, Task
+from taskmeter.reports.relations import Relations
+from taskmeter.reports.rows import Leaf, Task
 from taskmeter.reports.text import plain
 
 _MONEY = Context(prec=60)
