@@ -37,7 +37,15 @@ def check(session: nox.Session, *rooms: str, old: bool = False) -> None:
     session.run("uv", "pip", "freeze", "--exclude-editable", external=True)
     session.run("taskmeter", "demo", silent=True)
     env = {"TASKMETER_OLD_SDKS": "1"} if old else {}
-    session.run("pytest", "tests/capture", *(f"tests/{room}" for room in rooms), *session.posargs, env=env)
+    session.run(
+        "pytest",
+        "-nauto",
+        "--dist=worksteal",
+        "tests/capture",
+        *(f"tests/{room}" for room in rooms),
+        *session.posargs,
+        env=env,
+    )
 
 
 @nox.session(python="3.11")
@@ -52,7 +60,8 @@ def sdks(session: nox.Session, openai: str, anthropic: str) -> None:
 def lowest(session: nox.Session) -> None:
     """The oldest of everything that pyproject.toml allows: SDKs, OpenTelemetry and the rest."""
     session.install("--group", "capture")
-    session.install("--resolution", "lowest-direct", "-r", "pyproject.toml", "--extra", "all")
+    instrumentation = "opentelemetry-instrumentation>=0.51b0"  # goes with the API of its own day only
+    session.install("--resolution", "lowest-direct", "-r", "pyproject.toml", "--extra", "all", instrumentation)
     session.install("--no-deps", "-e", ".")
     check(session, *ROOMS, old=True)
 

@@ -255,7 +255,6 @@ def test_threads_that_hook_unhook_and_import() -> None:
         taskmeter.instrument()
         from taskmeter.capture import hook_status
         print(faults, any(thread.is_alive() for thread in threads))
-        import openai.resources.realtime.realtime
         print({status.state for status in hook_status() if not status.optional and status.module != "httpx"})
         taskmeter.uninstrument()
         from openai._base_client import SyncAPIClient

@@ -9,15 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-
-from taskmeter import Task, pricing, track_task, track_tool
-from tests.capture.harness import Meter, attributes
-
-pytest.importorskip("mcp.server.mcpserver")  # of the group `test`; not in the environments of `nox -s sdks`
-
 from mcp import Client, ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from taskmeter import Task, pricing, track_task, track_tool
+from tests.capture.harness import Meter, attributes
 from tests.capture.mcp_server import server
 
 SERVER = Path(__file__).with_name("mcp_server.py")

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 import wrapt
@@ -19,7 +18,7 @@ from taskmeter import charge, instrument, track_task, track_tool, uninstrument
 from taskmeter.demo.stub import Error, Script, StubProvider, anthropic_message, openai_chat
 from taskmeter.telemetry import leaves
 from tests.capture import programs as p
-from tests.capture.harness import CLAUDE, CLAUDE_USD, GPT, GPT_USD, Kit, Meter, attributes
+from tests.capture.harness import CLAUDE, CLAUDE_USD, GPT, GPT_USD, HTTP, Kit, Meter, attributes
 
 CHAT = openai_chat(GPT)
 SAID = {
@@ -96,13 +95,13 @@ def test_around_and_failed(meter: Meter) -> None:
 def test_inside(meter: Meter) -> None:
     """A span that starts inside our call's request is not one more."""
 
-    def request(_: httpx2.Request) -> None:
+    def request(_: Any) -> None:
         with neighbour(meter):
             pass
 
     with StubProvider(Script(CHAT)) as stub, track_task("test") as task:
         kit = Kit(stub.url)
-        client = kit.openai(http_client=httpx2.Client(event_hooks={"request": [request]}))
+        client = kit.openai(http_client=HTTP.Client(event_hooks={"request": [request]}))
         client.chat.completions.create(**p.CHAT)
         kit.close()
     check(meter, task, 1, GPT_USD)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import ModuleType
 from typing import Any
 
-import httpx2
+import anthropic
+import openai
 
 from taskmeter import track_task
 from taskmeter.demo.stub import anthropic_message, openai_chat
 from tests.capture import programs as p
 from tests.capture.harness import GPT, GPT_USD, Kit, Meter, attributes
+from tests.capture.sdks import http_of
 
 
-def http(body: Any, **headers: str) -> httpx2.Client:
-    return httpx2.Client(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, json=body, headers=headers)))
+def http(sdk: ModuleType, body: Any, **headers: str) -> Any:
+    its = http_of(sdk)
+    return its.Client(transport=its.MockTransport(lambda _: its.Response(200, json=body, headers=headers)))
 
 
 def test_stated_cost_has_the_list_amount_beside_it(meter: Meter) -> None:
     """What is charged is what the gateway says; what the list says stays known."""
-    answer = http(openai_chat(GPT), **{"x-litellm-response-cost": "0.0001"})
+    answer = http(openai, openai_chat(GPT), **{"x-litellm-response-cost": "0.0001"})
     client = Kit("").openai(base_url="https://llm.example.com/v1", http_client=answer)
     meter.instrument()
     with track_task("test") as task:
@@ -42,7 +46,7 @@ def test_each_model_of_a_call_is_charged_by_its_name(meter: Meter) -> None:
     ]
     body = anthropic_message("claude-sonnet-5")
     body = {**body, "usage": {"input_tokens": 1000, "output_tokens": 100, "iterations": turns}}
-    client = Kit("").anthropic(base_url="https://api.anthropic.com", http_client=http(body))
+    client = Kit("").anthropic(base_url="https://api.anthropic.com", http_client=http(anthropic, body))
     meter.instrument()
     with track_task("test") as task:
         client.messages.create(**p.MESSAGE)

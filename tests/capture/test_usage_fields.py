@@ -21,6 +21,7 @@ from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.openai import OpenAI
 from taskmeter.capture.reading import Reading
 from taskmeter.capture.session_usage import read_session_response, read_transcription, session_time
+from tests.capture.sdks import OLD
 
 _OPENAI, _ANTHROPIC = OpenAI(), Anthropic()
 
@@ -35,7 +36,8 @@ def _beside(name: str, **more: Any) -> Callable[[Any], Reading]:
 
 
 def _message(usage: Any) -> Reading:
-    return _ANTHROPIC.read({"model": "m", "usage": usage}, "chat", {})
+    started = {"input_tokens": 0}  # by the start of a stream, which old SDKs' deltas do not repeat
+    return _ANTHROPIC.read({"model": "m", "usage": {**started, **usage}}, "chat", {})
 
 
 DRAWS = {"tools": [{"type": "image_generation", "model": "m"}], "output": [{"type": "image_generation_call"}]}
@@ -165,4 +167,4 @@ def test_the_types_are_found() -> None:
         "usage:Usage",
         "beta_usage:BetaUsage",
     } <= found
-    assert len(CASES) > 100
+    assert len(CASES) > (30 if OLD else 100)
