@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sybil import Sybil
 from sybil.document import PythonDocStringDocument
+from sybil.integration.pytest import SybilItem
 from sybil.parsers import markdown, rest
 
 from taskmeter import _guard
@@ -47,3 +48,10 @@ DOCSTRINGS = Sybil(
 )
 
 pytest_collect_file = (MARKDOWN + DOCSTRINGS).pytest()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Examples leave their clients to the garbage collector, as programs do."""
+    for item in items:
+        if isinstance(item, SybilItem):
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))

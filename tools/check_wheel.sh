@@ -20,7 +20,7 @@ mkdir -p "$scratch"
 wheel=$(ls "$scratch"/dist/taskmeter-*.whl)
 "$uv" venv --quiet --python .venv/bin/python "$scratch/venv"
 "$uv" export --quiet --frozen --all-extras --group test --no-hashes --no-emit-project --output-file "$scratch/pins.txt" >/dev/null
-cp -R tests pyproject.toml "$scratch/"
+cp -R tests docs pyproject.toml "$scratch/"
 cd "$scratch"
 ran_in_scratch() { PYTHONPATH='' "$python" -P "$@"; }
 

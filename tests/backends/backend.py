@@ -20,7 +20,7 @@ _guard.strict = True
 run(Path("spool"))
 """
 """Leaves its spool in `spool`, below the working directory."""
-DEMO_SPANS: Final = 197
+DEMO_SPANS: Final = 198
 
 
 def free_port() -> int:
