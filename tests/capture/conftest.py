@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.capture.harness import Meter
-from tests.capture.sdks import lacking, needs
+from tests.capture.sdks import pytest_pyfunc_call
 
-
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call() -> Generator[None, object, object]:
-    """Skips a test that needs what the SDK at hand does not have yet."""
-    try:
-        return (yield)
-    except Exception as error:
-        missing = lacking(error)
-        if missing is None:
-            raise
-        needs(has=False, what=missing)
+__all__ = ["meter", "pytest_pyfunc_call"]
 
 
 @pytest.fixture

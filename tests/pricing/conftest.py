@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from taskmeter import pricing
+from tests.capture.sdks import pytest_pyfunc_call
+
+__all__ = ["pytest_pyfunc_call", "shipped", "use_toml"]
 
 UseToml = Callable[[str], None]
 

@@ -6,16 +6,17 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import ModuleType
 from typing import Any
 
 import anthropic
-import httpx2
 import openai
 import pytest
 
 from taskmeter import track_task
 from taskmeter.demo.stub import anthropic_batch, anthropic_message_stream, openai_chat_stream, openai_response_stream
 from tests.capture.harness import MESSAGES, Meter, attributes
+from tests.capture.sdks import accepts, http_of
 from tests.pricing.cases import claude, clouds, gateways, gpt, media, streams, unthought
 from tests.pricing.cases.case import Case, calculated
 
@@ -29,21 +30,25 @@ class Wire:
         self.content = b""
         self.headers: dict[str, str] = {}
         self.at = datetime.now(UTC)
-        self._http = httpx2.Client(transport=httpx2.MockTransport(self._reply))
         self._clients: dict[str, Any] = {}
 
     def now_ns(self) -> int:
         return int(self.at.timestamp()) * 10**9
 
-    def _reply(self, request: httpx2.Request) -> httpx2.Response:
-        path = request.url.path
-        if "/messages/batches/" in path and not path.endswith("/results"):
-            return httpx2.Response(200, json=anthropic_batch(path.rpartition("/")[2], f"{path}/results"))
-        return httpx2.Response(200, content=self.content, headers=self.headers)
+    def http(self, sdk: ModuleType) -> Any:
+        its = http_of(sdk)
+
+        def reply(request: Any) -> Any:
+            path = request.url.path
+            if "/messages/batches/" in path and not path.endswith("/results"):
+                return its.Response(200, json=anthropic_batch(path.rpartition("/")[2], f"{path}/results"))
+            return its.Response(200, content=self.content, headers=self.headers)
+
+        return its.Client(transport=its.MockTransport(reply))
 
     def client(self, name: str) -> Any:
         if name not in self._clients:
-            self._clients[name] = CLIENTS[name](self._http)
+            self._clients[name] = CLIENTS[name](self.http)
         return self._clients[name]
 
     def says(self, case: Case, body: Any) -> None:
@@ -57,21 +62,24 @@ class Wire:
         self.at = datetime.fromisoformat(case.at).replace(tzinfo=UTC)
 
 
+UNTRACED: Any = {"open_telemetry": False} if accepts(anthropic.Anthropic, "open_telemetry") else {}
+
+
 def _openai(base_url: str) -> Callable[[Any], Any]:
-    return lambda http: openai.OpenAI(api_key="x", base_url=base_url, http_client=http)
+    return lambda http: openai.OpenAI(api_key="x", base_url=base_url, http_client=http(openai))
 
 
 def _claude(base_url: str) -> Callable[[Any], Any]:
-    return lambda http: anthropic.Anthropic(api_key="x", base_url=base_url, http_client=http, open_telemetry=False)
+    return lambda http: anthropic.Anthropic(api_key="x", base_url=base_url, http_client=http(anthropic), **UNTRACED)
 
 
 def _bedrock(http: Any) -> Any:
-    return anthropic.AnthropicBedrock(api_key="x", aws_region="us-east-1", http_client=http, open_telemetry=False)
+    return anthropic.AnthropicBedrock(api_key="x", aws_region="us-east-1", http_client=http(anthropic), **UNTRACED)
 
 
 def _vertex(region: str) -> Callable[[Any], Any]:
     return lambda http: anthropic.AnthropicVertex(
-        region=region, project_id="p", access_token="x", http_client=http, open_telemetry=False
+        region=region, project_id="p", access_token="x", http_client=http(anthropic), **UNTRACED
     )
 
 
@@ -80,7 +88,7 @@ CLIENTS: dict[str, Callable[[Any], Any]] = {
     "openai eu": _openai("https://eu.api.openai.com/v1"),
     "openai us": _openai("https://us.api.openai.com/v1"),
     "azure": lambda http: openai.AzureOpenAI(
-        api_key="x", azure_endpoint="https://x.openai.azure.com", api_version="2025-01-01", http_client=http
+        api_key="x", azure_endpoint="https://x.openai.azure.com", api_version="2025-01-01", http_client=http(openai)
     ),
     "groq": _openai("https://api.groq.com/openai/v1"),
     "openrouter": _openai("https://openrouter.ai/api/v1"),
@@ -96,7 +104,7 @@ CLIENTS: dict[str, Callable[[Any], Any]] = {
     "vertex eu": _vertex("eu"),
     "vertex global": _vertex("global"),
     "foundry": lambda http: anthropic.AnthropicFoundry(
-        api_key="x", resource="ours", http_client=http, open_telemetry=False
+        api_key="x", resource="ours", http_client=http(anthropic), **UNTRACED
     ),
 }
 
