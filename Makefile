@@ -6,7 +6,7 @@ DEV := .venv/.installed-dev
 SOURCES := src tests bench examples conftest.py noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz backends sdks examples coverage lint format types layers wheel bench clean
+.PHONY: help setup demo test fuzz backends sdks neighbours examples coverage lint format types layers wheel bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ fuzz: $(RUN) ## run 10,000 fuzzed answers, 2,000 random programs, and the leak a
 
 sdks: $(DEV) ## run the capture tests on old and new SDKs, OpenTelemetry and Pythons; ARGS="-s lowest" for some of it
 	$(BIN)/nox $(or $(ARGS),-s sdks lowest pythons)
+
+neighbours: $(DEV) ## run the tests beside other instrumentations, each in its own environment
+	$(BIN)/nox $(or $(ARGS),-s neighbours)
 
 examples: $(RUN) ## run the examples in README, docs and docstrings
 	$(BIN)/python -m pytest $(wildcard README.md docs) src $(ARGS)
