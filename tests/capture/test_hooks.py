@@ -234,7 +234,7 @@ def test_threads_that_hook_unhook_and_import() -> None:
     """Whatever the order, nobody fails or hangs, and the last word counts."""
     code = """
         import importlib, sys, threading
-        import pydantic.v1  # old SDKs cannot themselves be imported in several threads, with pydantic 2.10
+        import pydantic.v1  # old SDKs cannot themselves be imported in several threads
         import taskmeter
         barrier = threading.Barrier(9)
         faults = []
