@@ -9,7 +9,8 @@ from typing import Any
 import anthropic
 import openai
 
-from taskmeter import track_task
+from taskmeter import pricing, track_task
+from taskmeter.capture.terms import session_terms
 from taskmeter.demo.stub import anthropic_message, openai_chat
 from tests.capture import programs as p
 from tests.capture.harness import GPT, GPT_USD, Kit, Meter, attributes
@@ -58,3 +59,16 @@ def test_each_model_of_a_call_is_charged_by_its_name(meter: Meter) -> None:
         str(dict(point.attributes)["gen_ai.response.model"]): point.value for point in meter.metric("taskmeter.cost")
     }
     assert by_model == {"claude-sonnet-5": 0.003, "claude-opus-5": 0.01025}
+
+
+def test_host_that_the_price_file_names_later_is_known_from_then_on() -> None:
+    """What was thought of a host before a price file named its provider does not stay."""
+    before = session_terms("models.acme.example", "openai")
+    pricing.use({"hosts": {"models.acme.example": "openai"}})
+    try:
+        assert (before.variants, session_terms("models.acme.example", "openai").variants) == (
+            (("host", "unknown"),),
+            (),
+        )
+    finally:
+        pricing.use(None)

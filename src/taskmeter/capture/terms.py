@@ -82,7 +82,6 @@ def _window(request: Mapping[str, object]) -> dict[str, str]:
     return {"completion_window": window} if window and window != "soonest" else {}
 
 
-@lru_cache(maxsize=256)
 def _is_nobodys(base_url: str) -> bool:
     """Whether a base URL is that of no provider known. A loopback address is a stub, or a proxy of one's own."""
     host = base_url.partition("://")[2].partition("/")[0]
