@@ -1,0 +1,21 @@
+"""All commands under one."""
+
+from __future__ import annotations
+
+import click
+
+from taskmeter._version import __version__
+from taskmeter.cli.demo import demo
+from taskmeter.cli.doctor import doctor
+from taskmeter.cli.outcome import outcome
+from taskmeter.cli.reports import report, show
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def taskmeter() -> None:
+    """What each completed LLM-agent task cost, and where the money went."""
+
+
+for command in (report, show, outcome, demo, doctor):
+    taskmeter.add_command(command)
