@@ -39,8 +39,18 @@ class Scope:
     closed: bool = False
     held: list[Any] = field(default_factory=list[Any])
     """Of a task: what is to be pictured when it ends. Not for the account."""
+    sent: Any = None
+    """Of a task that is open: what its calls have sent so far. Not for the account."""
     process: int = field(default_factory=os.getpid)
     """Where its ledger is; a forked process has but a copy."""
+
+    @property
+    def owner(self) -> Scope:
+        """The scope of the task it is or is in; of a step outside any task the outermost step around it."""
+        scope = self
+        while scope.step is not None and scope.parent is not None:
+            scope = scope.parent
+        return scope
 
     @property
     def is_late(self) -> bool:
