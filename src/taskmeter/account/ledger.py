@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from taskmeter.records import CATEGORIES, NO_USAGE, ZERO, Category, Charge, Cost, Part, Usage, add, subtract
+from taskmeter.account.context import ContextSums, Shares
+from taskmeter.records import CATEGORIES, NO_USAGE, ZERO, Category, Charge, Context, Cost, Part, Usage, add, subtract
 
 MAX_ITEMS = 256
 """Distinct items a ledger tells apart; what comes after is booked under `OTHER_ITEM`. Bounds memory and metrics."""
@@ -38,6 +39,9 @@ class Entry:
     tool_runs: int = 0
     unpriced_calls: int = 0
     human_minutes: Decimal = ZERO
+    context: Shares | None = None
+    """What the input of the call was made of; `None` where that was not measured."""
+    cache_saved: Decimal = ZERO
     wasted: bool = False
     """Whether the result was thrown away at once: a billed call that raised, an aborted stream."""
 
@@ -134,7 +138,14 @@ class Ledger:
                 retrieval=sums.by_category["retrieval"],
                 human=sums.by_category["human"],
                 other=sums.by_category["other"],
+                reasoning=sums.reasoning,
+                cache_saved=sums.cache_saved,
             )
+
+    def context(self) -> Context:
+        """What the input of all calls was made of, nested tasks included."""
+        with self._lock:
+            return self._sums.context.snapshot()
 
     def usage(self) -> Usage:
         """Tokens and fees of all calls, nested tasks included."""
@@ -215,13 +226,16 @@ class _Sums:
     __slots__ = (
         "attempts",
         "by_category",
+        "cache_saved",
         "calls",
+        "context",
         "contracted",
         "estimated",
         "exposed_attempts",
         "fees",
         "human_minutes",
         "list",
+        "reasoning",
         "retry_ns",
         "tokens",
         "tool_runs",
@@ -237,7 +251,8 @@ class _Sums:
         self.fees: dict[str, int] = {}
         self.calls = self.attempts = self.tool_runs = self.unpriced_calls = 0
         self.exposed_attempts = self.retry_ns = 0
-        self.human_minutes = ZERO
+        self.human_minutes = self.reasoning = self.cache_saved = ZERO
+        self.context = ContextSums()
 
     def add(self, entry: Entry, *, wasted: bool) -> None:
         self.calls += entry.calls
@@ -248,6 +263,9 @@ class _Sums:
         self.unpriced_calls += entry.unpriced_calls
         if entry.human_minutes:
             self.human_minutes = add(self.human_minutes, entry.human_minutes)
+        self.context.add(entry.context, entry.usage)
+        if entry.cache_saved:
+            self.cache_saved = add(self.cache_saved, entry.cache_saved)
         for part, count in entry.usage.tokens.items():
             self.tokens[part] = self.tokens.get(part, 0) + count
         for fee, count in entry.usage.fees.items():
@@ -258,6 +276,8 @@ class _Sums:
             self.list = add(self.list, charge.list_amount)
             self.contracted = add(self.contracted, charge.contracted_amount)
             self.by_category[charge.category] = add(self.by_category[charge.category], amount)
+            if charge.part == "reasoning":
+                self.reasoning = add(self.reasoning, amount)
             if charge.estimated:
                 self.estimated = add(self.estimated, amount)
             if wasted:

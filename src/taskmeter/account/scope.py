@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taskmeter.account.ledger import Ledger
+from taskmeter.account.sent import Sent
 from taskmeter.records import Outcome
 
 
@@ -39,8 +40,8 @@ class Scope:
     closed: bool = False
     held: list[Any] = field(default_factory=list[Any])
     """Of a task: what is to be pictured when it ends. Not for the account."""
-    sent: Any = None
-    """Of a task that is open: what its calls have sent so far. Not for the account."""
+    sent: Sent | None = None
+    """Of a task that is open: what its calls have sent so far."""
     process: int = field(default_factory=os.getpid)
     """Where its ledger is; a forked process has but a copy."""
 

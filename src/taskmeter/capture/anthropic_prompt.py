@@ -16,7 +16,7 @@ _RETRIEVED: Final = ("search_result", "web_search_result")
 
 def read_prompt(request: Mapping[str, object], walk: Walk) -> Mapping[str, object]:
     """Adds the pieces of a request to `walk`; returns its other parameters."""
-    walk.each(items(request.get("tools")), lambda _, tool: walk.structure("tools", tool))
+    walk.each(items(request.get("tools")), lambda _, tool: walk.tool(tool))
     _content(request.get("system"), walk, "system")
     messages = items(request.get("messages"))
     turn = current_turn(messages, _is_users)
@@ -72,7 +72,7 @@ def _document(block: object, walk: Walk) -> None:
     elif kind == "content":
         _content(field(held, "content"), walk, "documents")
     else:
-        walk.media("documents", held, FILE_BYTES)
+        walk.media("documents", held, FILE_BYTES, "file")
 
 
 def _result(content: object, walk: Walk) -> None:

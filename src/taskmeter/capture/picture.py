@@ -20,6 +20,7 @@ from taskmeter.records import Priced
 from taskmeter.telemetry import known, leaves, spans, suppression
 from taskmeter.telemetry.attributes import (
     Attributes,
+    context_attributes,
     cost_attributes,
     identity_attributes,
     late_attributes,
@@ -43,6 +44,7 @@ class Picture:
         "_streams",
         "attempts",
         "context",
+        "fingerprint",
         "known",
         "native",
         "silent",
@@ -67,6 +69,8 @@ class Picture:
         """Whether the span is the SDK's own: never a second one for the same call."""
         self.context = with_stamp(names.ANTHROPIC_SCOPE_PREFIX, context) if native else context
         """What the request runs in."""
+        self.fingerprint: str | None = None
+        """By which the same request is known again; keyed."""
         self.attempts = Attempts(self._start_ns, self._identity)
         self.known = known.KnownCall(
             names.INSTRUMENTATION_NAME,
@@ -188,6 +192,10 @@ class Picture:
             attributes |= cost_attributes(result.priced)
             if result.wasted:
                 attributes[names.CALL_WASTED] = True
+        if result.context is not None:
+            attributes |= context_attributes(result.context)
+        if self.fingerprint is not None:
+            attributes[names.FINGERPRINT] = self.fingerprint
         if self.native:
             # The SDK itself states the rest.
             return attributes

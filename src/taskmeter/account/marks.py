@@ -40,21 +40,21 @@ def use_key(key: bytes) -> None:
     _secret = _Secret(key)
 
 
+def secret() -> object:
+    """What all marks are made with now. Marks made with another one do not compare."""
+    return _secret
+
+
 def mark(text: str) -> bytes:
     """The mark of a text."""
     keyed = _secret.keyed.copy()
-    keyed.update(b"%d:" % len(text))
     keyed.update(_sample(text).encode("utf-8", "surrogatepass"))
     return keyed.digest()
 
 
 def mark_of_all(texts: Sequence[str]) -> bytes:
     """One mark of several texts, in their order."""
-    keyed = _secret.keyed.copy()
-    sampled = [text if len(text) <= _END else _sample(text) for text in texts]
-    keyed.update((",".join([str(len(text)) for text in texts]) + ":").encode())
-    keyed.update("".join(sampled).encode("utf-8", "surrogatepass"))
-    return keyed.digest()
+    return mark("\0".join([text if len(text) <= _END else _sample(text) for text in texts]))
 
 
 def joined(marks: Iterable[bytes]) -> bytes:
@@ -70,4 +70,5 @@ def _sample(text: str) -> str:
         return text
     between = length - 2 * _END - _WINDOW
     starts = [_END + (between * place >> 16) for place in _secret.places]
-    return "".join([text[:_END], *[text[start : start + _WINDOW] for start in starts], text[-_END:]])
+    windows = [text[start : start + _WINDOW] for start in starts]
+    return "".join([f"\0{length}\0", text[:_END], *windows, text[-_END:]])
