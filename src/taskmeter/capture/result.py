@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taskmeter.capture.reading import Reading
-from taskmeter.records import Priced, Usage
+from taskmeter.records import Priced, Usage, WasteClass
 
 
 @dataclass(slots=True, eq=False)
@@ -17,8 +17,8 @@ class Result:
     """What the answer says; `None` until it was read."""
     priced: Priced | None = None
     """`None` while nothing is known to be billed."""
-    wasted: bool = False
-    """Whether the application does not get it, or not all of it."""
+    waste: WasteClass | None = None
+    """Why it is waste at once: the application does not get it, or not all of it, or has got the same before."""
     first_chunk_seconds: float | None = None
     """From the start of the call to the first event of its stream."""
 

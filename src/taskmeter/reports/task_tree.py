@@ -253,7 +253,7 @@ def _leaf_node(row: Leaf, depth: int) -> TreeNode:
         cost=row.cost,
         status=row.status,
         list_cost=row.list_cost,
-        wasted=row.cost if row.wasted else None,
+        wasted=row.cost if row.waste else None,
         input_tokens=tokens.input if tokens else None,
         cached_tokens=tokens.cached if tokens else None,
         output_tokens=tokens.output if tokens else None,

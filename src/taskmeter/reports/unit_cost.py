@@ -172,7 +172,7 @@ def _task_row(name: str, kind: Literal["task", "unfinished"], tasks: Sequence[Ta
 
 def _leaf_row(leaves: Sequence[Leaf], relations: Relations) -> UnitCost:
     known = [leaf for leaf in leaves if leaf.cost is not None]
-    waste = [leaf for leaf in leaves if relations.is_wasted(leaf)]
+    waste = [leaf for leaf in leaves if relations.waste_of(leaf)]
     unpriced = sum(leaf.status == "unpriced" for leaf in leaves)
     spent = _costs(known) if known or not unpriced else None
     wasted = _costs(waste) if spent is not None else None

@@ -1,0 +1,41 @@
+"""Whether a call asks again what was asked and answered before in its task, or goes on in a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from taskmeter._guard import guarded
+from taskmeter.account import Scope, rules
+from taskmeter.capture.prompt import fingerprint
+from taskmeter.capture.reading import Reading
+from taskmeter.records import WasteClass
+
+
+class Asked:
+    """What one call asked, when it was sent."""
+
+    __slots__ = ("_fingerprint", "_ledger", "_repeated")
+
+    def __init__(self, scope: Scope | None, request: Mapping[str, object]) -> None:
+        self._ledger = None if scope is None or scope.task is None or scope.task.remote else scope.ledger
+        self._fingerprint: bytes | None = None
+        self._repeated = False
+        """Whether the answer was known when the call was sent: not of calls made at the same time."""
+        if self._ledger is not None and rules().duplicates:
+            with guarded("capture.fingerprint"):
+                self._fingerprint = fingerprint(request)
+            if self._fingerprint is not None:
+                self._repeated = self._ledger.repeats.has_answer(self._fingerprint)
+
+    def waste(self, reading: Reading | None) -> WasteClass | None:
+        """Why an answer that the application gets is waste all the same, if it is."""
+        if self._repeated:
+            return "duplicate"
+        if self._ledger is not None and reading is not None and reading.asks_for_tools and self._ledger.repeats.looping:
+            return "loop"
+        return None
+
+    def ended(self, *, got: bool) -> None:
+        """The call is booked; `got` if the application has the answer."""
+        if got and self._fingerprint is not None and self._ledger is not None:
+            self._ledger.repeats.answered(self._fingerprint, self._ledger)

@@ -1,0 +1,48 @@
+"""Steps whose result was thrown away, and which of them were tried again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from taskmeter.records import WasteClass
+from taskmeter.reports.rows import AnyRow, Ref, Step
+
+Around: TypeAlias = Callable[[Ref], WasteClass | None]
+"""Why a row is waste because of a step around it, if it is."""
+
+
+def reasked(rows: Mapping[Ref, AnyRow], parents: Mapping[Ref, Ref]) -> frozenset[Ref]:
+    """The steps that were rejected, discarded or ended by an exception, and then opened again in the same place."""
+    alike: dict[tuple[Ref, str], list[Step]] = defaultdict(list)
+    for ref, row in rows.items():
+        if isinstance(row, Step) and ref in parents:
+            alike[parents[ref], row.name].append(row)
+    found: set[Ref] = set()
+    for steps in alike.values():
+        steps.sort(key=lambda step: step.start_ns)
+        for number, step in enumerate(steps[:-1]):
+            alone = step.end_ns <= steps[number + 1].start_ns and all(
+                other.end_ns <= step.start_ns for other in steps[:number]
+            )
+            if alone and (step.discarded or step.error is not None):
+                found.add(step.ref)
+    return frozenset(found)
+
+
+def around(rows: Mapping[Ref, AnyRow], parents: Mapping[Ref, Ref]) -> Around:
+    """Why a row is waste because of the innermost rejected step around it, within its task."""
+    again = reasked(rows, parents)
+
+    def found(ref: Ref) -> WasteClass | None:
+        above = parents.get(ref)
+        while above is not None and isinstance(row := rows[above], Step):
+            if above in again:
+                return "reask"
+            if row.discarded:
+                return "discarded_step"
+            above = parents.get(above)
+        return None
+
+    return found
