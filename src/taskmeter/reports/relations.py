@@ -283,6 +283,7 @@ class _Builder:
             tokens=fields.call_tokens(span) if kind == "call" else None,
             retries=fields.count(span, names.RESEND_COUNT),
             exposed_attempts=fields.count(span, names.EXPOSED_ATTEMPTS),
+            retry_seconds=fields.number(span, names.RETRY_SECONDS) or 0.0,
             task_name=fields.text(span, names.TASK_NAME),
             late=span.attributes.get(names.COST_LATE) is True,
             remote=span.attributes.get(names.TASK_REMOTE) is True,

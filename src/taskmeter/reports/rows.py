@@ -130,6 +130,7 @@ class Leaf(Row):
     tokens: Tokens | None
     retries: int
     exposed_attempts: int
+    retry_seconds: float
     task_name: str | None
     late: bool
     """Whether it is known to be booked after the end of its task, so that the task's span does not have it."""
