@@ -164,20 +164,17 @@ def revise(
 
 def _revised(task: Task, found: _Inside, said: Sequence[Outcome]) -> Task:
     minutes = add(max(task.human_minutes, found.minutes), found.late_minutes)
-    task = replace(task, unpriced_calls=task.unpriced_calls + found.late_unpriced)
-    last = said[-1] if said else None
-    status = task.outcome if last is None else last.status
-    waste = without_verdict(task.waste, task.outcome, found.said)
-    if task.cost is not None:
-        waste = capped(plus(waste, found.shift), task.cost)
-        if status in OF_OUTCOME:
-            waste = filled(waste, task.cost, OF_OUTCOME[status])
-    task = replace(task, waste=waste, human_minutes=minutes)
-    if last is None:
-        return task
+    task = replace(task, unpriced_calls=task.unpriced_calls + found.late_unpriced, human_minutes=minutes)
+    cost = task.cost or ZERO
+    if not said:
+        kept = task.outcome in OF_OUTCOME or not found.shift
+        return task if kept else replace(task, waste=capped(plus(task.waste, found.shift), cost))
+    last = said[-1]
+    waste = capped(plus(without_verdict(task.waste, task.outcome, found.said), found.shift), cost)
     return replace(
         task,
-        outcome=status,
+        waste=filled(waste, cost, OF_OUTCOME[last.status]) if last.status in OF_OUTCOME else waste,
+        outcome=last.status,
         reason=last.reason,
         value=last.value,
         quality=last.quality,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from taskmeter.records import WasteClass
 from taskmeter.reports.rows import AnyRow, Ref, Step
+from taskmeter.reports.waste import filled
 
 Around: TypeAlias = Callable[[Ref], WasteClass | None]
 """Why a row is waste because of a step around it, if it is."""
@@ -31,9 +33,9 @@ def reasked(rows: Mapping[Ref, AnyRow], parents: Mapping[Ref, Ref]) -> frozenset
     return frozenset(found)
 
 
-def around(rows: Mapping[Ref, AnyRow], parents: Mapping[Ref, Ref]) -> Around:
-    """Why a row is waste because of the innermost rejected step around it, within its task."""
-    again = reasked(rows, parents)
+def around(rows: Mapping[Ref, AnyRow], parents: Mapping[Ref, Ref], again: frozenset[Ref]) -> Around:
+    """Why a row is waste because of the innermost rejected step around it, within its task; `again` are those that
+    were tried again."""
 
     def found(ref: Ref) -> WasteClass | None:
         above = parents.get(ref)
@@ -45,4 +47,14 @@ def around(rows: Mapping[Ref, AnyRow], parents: Mapping[Ref, Ref]) -> Around:
             above = parents.get(above)
         return None
 
+    return found
+
+
+def as_reasks(rows: Mapping[Ref, AnyRow], again: frozenset[Ref]) -> dict[Ref, Step]:
+    """Those steps `again` tried again, as waste of that class: their spans had ended before it was known."""
+    found: dict[Ref, Step] = {}
+    for ref in again:
+        if isinstance(step := rows[ref], Step) and step.cost is not None:
+            kept = {name: amount for name, amount in step.waste.items() if name != "discarded_step"}
+            found[ref] = replace(step, waste=filled(kept, step.cost, "reask"))
     return found

@@ -16,7 +16,7 @@ from taskmeter.reports import fields
 from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Tokens
 from taskmeter.reports.late import cut_cycles, reaching, settle, settled_steps
 from taskmeter.reports.outcomes import OUTCOMES, Matching, Outcome, read_outcome, revise
-from taskmeter.reports.rejected import Around, around
+from taskmeter.reports.rejected import Around, around, as_reasks, reasked
 from taskmeter.reports.rows import AnyRow, Attempt, Leaf, Ref, Rollup, Step, Task
 from taskmeter.reports.waste import UNCLASSIFIED, Waste, plus, wasted
 from taskmeter.spool.read import SpanRecord
@@ -37,6 +37,8 @@ class Relations:
     currency: str
     unreadable_costs: int
     """Spans whose amount is no sensible number; it is taken as unknown."""
+    reasked: frozenset[Ref]
+    """Steps that were rejected, and then tried again."""
     around: Around
     """Why a row is waste because of a step around it, if it is."""
     wasted_estimates: frozenset[Ref]
@@ -130,13 +132,15 @@ class _Builder:
         cut_cycles(parents)
         self._fold_calls_money(parents)
         leaves = [row for row in self.rows.values() if isinstance(row, Leaf)]
-        wasteful = around(self.rows, parents)
+        again = reasked(self.rows, parents)
+        wasteful = around(self.rows, parents, again)
         # What nobody can price changes no sum, and `revise` counts it.
         known = [leaf for leaf in leaves if leaf.cost is not None or leaf.ref not in self.outcomes]
         self.tasks = settle(self.tasks, known, wasteful, self.unreadable_tasks)
         self.tasks = revise(self.tasks, leaves, outcomes.of_task, wasteful)
         self.rows |= {task.ref: task for task in self.tasks.values()}
         self.rows |= settled_steps(self.rows, parents)
+        self.rows |= as_reasks(self.rows, again)
         waste = [row for row in self.rows.values() if _is_waste(row)]
         return Relations(
             self.tasks,
@@ -144,6 +148,7 @@ class _Builder:
             parents,
             next(iter(self.currencies), "USD"),
             self.unreadable_costs,
+            again,
             wasteful,
             wasted_estimates=reaching((row for row in waste if _has_estimates(row)), parents),
             wasted_bounds=reaching((row for row in waste if _is_bound(row)), parents),

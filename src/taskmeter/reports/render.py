@@ -15,6 +15,7 @@ from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
+from taskmeter.reports.waste import OF_OUTCOME, in_order
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -108,6 +109,9 @@ def _csv_value(value: object) -> str:
         return exact(value)
     if isinstance(value, float):
         return exact(Decimal(repr(value)))
+    if isinstance(value, Mapping):
+        parts = cast("Mapping[str, Decimal]", value)
+        return " ".join(f"{name}={exact(amount)}" for name, amount in in_order(parts))
     if isinstance(value, tuple):
         return " ".join(map(str, cast("tuple[object, ...]", value)))
     return cell(value) if isinstance(value, str) else str(value)
@@ -269,15 +273,27 @@ def _remarks(node: TreeNode, currency: str) -> Text:
     remarks.extend((said, style) for said in _said(node, currency))
     if node.retries:
         remarks.append(("1 retry" if node.retries == 1 else f"{node.retries} retries", "yellow"))
-    if node.wasted and not node.discarded:
-        amount = _MARKS.get(node.wasted_status, "") + money(node.wasted, currency)
-        remarks.append(("wasted" if node.wasted == node.cost else f"wasted {amount}", "yellow"))
+    if node.reasked:
+        remarks.append(("re-asked", "yellow"))
+    if node.wasted and not node.discarded and not node.reasked:
+        remarks.append((_wasted(node, currency), "yellow"))
     if node.list_cost is not None:
         remarks.append((f"list {money(node.list_cost, currency)}", ""))
     if node.late:
         remarks.append((f"late {money(node.late, currency)}", "yellow"))
     parts = [_styled(line(text), style, trusted=True) for text, style in remarks if text]
     return _styled(" ", "", trusted=True).append_text(_styled(", ", "").join(parts))
+
+
+def _wasted(node: TreeNode, currency: str) -> str:
+    """How much, if not all, and why, if the outcome does not tell."""
+    mark = _MARKS.get(node.wasted_status, "")
+    said = "wasted" if node.wasted == node.cost else f"wasted {mark}{money(node.wasted, currency)}"
+    if len(node.waste) == 1:
+        name = next(iter(node.waste))
+        return said if name == OF_OUTCOME.get(node.outcome or "") else f"{said}: {name}"
+    parts = (f"{name} {mark}{money(amount, currency)}" for name, amount in in_order(node.waste))
+    return f"{said}: {' + '.join(parts)}"
 
 
 def _said(node: TreeNode, currency: str) -> Iterable[str]:

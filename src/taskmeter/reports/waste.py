@@ -39,6 +39,11 @@ def wasted(waste: Waste) -> Decimal:
     return total(waste.values())
 
 
+def in_order(waste: Waste) -> Iterable[tuple[str, Decimal]]:
+    """Its classes, as they are shown."""
+    return sorted(waste.items(), key=lambda part: _place(part[0]))
+
+
 def filled(waste: Waste, cost: Decimal, name: str) -> Waste:
     """All of `cost` as waste: what is not yet is of the class `name`."""
     waste = capped(waste, cost)
