@@ -54,6 +54,8 @@ class Settings:
     """tiktoken encoding for estimates of requests; `None` for UTF-8 bytes / 4."""
     trust_remote_tasks: bool = False
     """Believe what inbound baggage says about the task of the caller."""
+    context: bool = True
+    """Measure what the input of calls is made of, and which of them are repeated."""
     prices: Path | Mapping[str, object] | None = None
     """The user's price file, or its content; `None` for the shipped prices alone."""
     waste: WasteRules = field(default_factory=WasteRules)

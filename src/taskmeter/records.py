@@ -78,6 +78,11 @@ Part = Literal[
 """A class of tokens with a price of its own. The parts of a `Usage` are disjoint: `input` is only what no other
 input part covers, `output` only what no other output part covers."""
 
+Source = Literal["system", "tools", "history", "user", "documents", "tool_results", "media"]
+SOURCES: tuple[Source, ...] = ("system", "tools", "history", "user", "documents", "tool_results", "media")
+"""What the input of a call is made of: instructions, definitions of tools, what was said before, the user's current
+turn, retrieved documents, results of tools, and images, sound and video."""
+
 INPUT_PARTS: frozenset[Part] = frozenset(
     {
         "input",

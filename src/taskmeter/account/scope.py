@@ -50,6 +50,8 @@ class Scope:
     """The last step of each name that was opened inside."""
     beside: bool = False
     """Of a step: whether another of its name was open at the same time, so that none is a repeat of the other."""
+    sent: Any = None
+    """Of a task that is open: what its calls have sent so far. Not for the account."""
     process: int = field(default_factory=os.getpid)
     """Where its ledger is; a forked process has but a copy."""
 
@@ -67,6 +69,14 @@ class Scope:
             before.ledger.reask()
         if len(self.steps) < MOST_STEPS:
             self.steps[name] = step
+
+    @property
+    def owner(self) -> Scope:
+        """The scope of the task it is or is in; of a step outside any task the outermost step around it."""
+        scope = self
+        while scope.step is not None and scope.parent is not None:
+            scope = scope.parent
+        return scope
 
     @property
     def is_late(self) -> bool:

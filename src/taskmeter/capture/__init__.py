@@ -18,6 +18,7 @@ from taskmeter.capture import old_retries, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.bodies import HTTP_BODIES, HTTP_CLOSES, close_response, iter_bytes, iter_bytes_async
 from taskmeter.capture.clock import use_clock
+from taskmeter.capture.context import checked_context, use_context
 from taskmeter.capture.driver import Driver
 from taskmeter.capture.hooks import Hook, Hooks, HookStatus, is_hook
 from taskmeter.capture.inherited import Inherited
@@ -127,6 +128,7 @@ def instrument(
     stream_usage: bool = True,
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
+    context: bool = True,
     clock: Callable[[], int] = time_ns,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
@@ -135,7 +137,8 @@ def instrument(
     replaced. `stream_usage` asks OpenAI and Azure to state the usage of a chat stream, and hides the extra chunk that
     brings it. `tokenizer` names a tiktoken encoding (`o200k_base`) for the estimates of requests whose usage is not
     stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. `trust_remote_tasks` believes the
-    baggage of inbound requests when it names the task of the caller: say so only where every caller is yours. `clock`
+    baggage of inbound requests when it names the task of the caller: say so only where every caller is yours. `context`
+    measures what the input of each call is made of, by lengths only, and which calls are repeated. `clock`
     tells the time, in Unix ns, whose prices a call has: replays and tests give that of the calls; where it fails,
     they are unpriced. Works before or after the SDKs are imported; calling it again changes the settings only. The
     price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the working directory, is read the first time,
@@ -156,6 +159,7 @@ def instrument(
             )
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
+    use_context(on=checked_context(context))
     use_tokenizer(tokenizer)
     use_clock(clock)
     if not pricing.chosen():

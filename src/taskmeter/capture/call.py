@@ -19,6 +19,7 @@ from taskmeter._guard import guarded
 from taskmeter.account import Entry
 from taskmeter.capture import open_calls, waiting
 from taskmeter.capture.clock import now_ns
+from taskmeter.capture.context import measured
 from taskmeter.capture.estimating import estimate
 from taskmeter.capture.picture import Picture
 from taskmeter.capture.priced import price_reading
@@ -73,8 +74,10 @@ class Call:
         self._stated_cost: str | None = None
         """What a gateway says in a header that the answer cost."""
         self._model = str(self._request.get("model", ""))
+        self.prompt = measured(provider.read_prompt, self._request, operation, self._scope, self._provider_name)
+        """What was asked, without its text; `None` where that is not measured."""
         self._result = Result(self._model)
-        self._asked = Asked(self._scope, self._request)
+        self._asked = Asked(self._scope, self.prompt, operation, self._request)
         self._tentative_path = request_path(options) if tentative else None
         """The path, of what is a call only if its answer turns out to state tokens."""
         self._unfinished: Reading | None = None

@@ -228,6 +228,7 @@ class TaskRun(Run):
         lines = ledger.drain()
         with guarded("scopes.leaves"):
             leaves.picture(self.scope, self.span)
+        self.scope.sent = None
         spans.end(self.span, attributes, error_type=error_type_of(error))
         with guarded("scopes.task_metrics"):
             providers.account_instruments().spent(lines, self.task.name)

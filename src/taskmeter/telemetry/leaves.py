@@ -84,10 +84,9 @@ def _leaf(item: str, attributes: Attributes, scope: Scope | None, *, waste: Wast
 
 
 def _hold(leaf: Leaf, scope: Scope | None) -> None:
-    while scope is not None and scope.step is not None and scope.parent is not None:
-        scope = scope.parent
     if scope is None:
         return
+    scope = scope.owner
     if scope.closed or len(scope.held) >= MOST_HELD:
         _emit(leaf, Context())
     else:
