@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Context as Arithmetic
 from decimal import Decimal, DivisionByZero, InvalidOperation, Overflow
 from types import MappingProxyType
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 _K = TypeVar("_K")
 
@@ -45,6 +45,20 @@ CostStatus = Literal["exact", "estimated", "partial", "unpriced", "provisioned"]
 """How sure a call's cost is. `partial`: some of what was billed could not be priced. `unpriced`: none of it."""
 
 OutcomeStatus = Literal["succeeded", "failed", "abandoned", "pending"]
+
+WasteClass = Literal[
+    "retry",
+    "failed_call",
+    "aborted_stream",
+    "duplicate",
+    "loop",
+    "reask",
+    "discarded_step",
+    "failed_task",
+    "abandoned_task",
+]
+"""Why money was wasted. An amount has one class at most: the reason that was known first."""
+WASTE_CLASSES: tuple[WasteClass, ...] = get_args(WasteClass)
 
 Part = Literal[
     "input",
@@ -256,6 +270,8 @@ class Cost:
     """Without nested tasks."""
     wasted: Decimal = ZERO
     """The part of `total` whose result was thrown away."""
+    waste: Mapping[WasteClass, Decimal] = field(default_factory=dict[WasteClass, Decimal], hash=False)
+    """`wasted` by the reason, where it is not 0."""
     estimated: Decimal = ZERO
     """The part of `total` that is an estimate."""
     list: Decimal = ZERO

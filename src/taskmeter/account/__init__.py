@@ -4,6 +4,7 @@ from taskmeter.account.charges import human_charge, stated_charge, tool_charge
 from taskmeter.account.context import Prompt, Segment, Shares, share_out
 from taskmeter.account.ledger import Entry, Ledger, LedgerLine
 from taskmeter.account.outcome import OutcomeRecord, outcome_of
+from taskmeter.account.repeats import rules, use_rules
 from taskmeter.account.scope import Scope, TaskIdentity, elsewhere
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "elsewhere",
     "human_charge",
     "outcome_of",
+    "rules",
     "share_out",
     "stated_charge",
     "tool_charge",
+    "use_rules",
 ]

@@ -16,7 +16,7 @@ from taskmeter.capture.attempts import Attempts
 from taskmeter.capture.provider import Client
 from taskmeter.capture.reading import Reading
 from taskmeter.capture.result import Result
-from taskmeter.records import Priced
+from taskmeter.records import Priced, WasteClass
 from taskmeter.telemetry import known, leaves, spans, suppression
 from taskmeter.telemetry.attributes import (
     Attributes,
@@ -153,19 +153,19 @@ class Picture:
         elif self._on_span is not None:
             result.priced = self._on_span  # what is on the wire is what is booked
         elif result.priced is not None:
-            self.emit_leaf(result.priced, result.model, wasted=result.wasted)
+            self.emit_leaf(result.priced, result.model, waste=result.waste)
 
-    def emit_leaf(self, priced: Priced, model: str, *, wasted: bool) -> None:
+    def emit_leaf(self, priced: Priced, model: str, *, waste: WasteClass | None) -> None:
         """Gives money a leaf span of its own: the SDK ended its span before anything could be put on it."""
         if priced.amount is not None:
             attributes = _leaf_attributes(priced, model)
-            leaves.emit_leaf(model, attributes, self._scope, context=self.context, wasted=wasted)
+            leaves.emit_leaf(model, attributes, self._scope, context=self.context, waste=waste)
 
     def _hold_leaf(self, result: Result, priced: Priced) -> None:
         """For the span of whoever asked for silence, as it pictures the call instead; else for the end of the task."""
         if priced.amount is not None:
             attributes = _leaf_attributes(priced, result.model)
-            self.known.leaf = leaves.hold(result.model, attributes, self._scope, wasted=result.wasted)
+            self.known.leaf = leaves.hold(result.model, attributes, self._scope, waste=result.waste)
 
     def tell(self, result: Result) -> None:
         """Makes known what came of it."""
@@ -190,8 +190,8 @@ class Picture:
         attributes = late_attributes(self._scope)
         if result.priced is not None:
             attributes |= cost_attributes(result.priced)
-            if result.wasted:
-                attributes[names.CALL_WASTED] = True
+            if result.waste is not None:
+                attributes[names.WASTE_CLASS] = result.waste
         if result.context is not None:
             attributes |= context_attributes(result.context)
         if self.fingerprint is not None:

@@ -13,6 +13,9 @@ from taskmeter.records import Usage
 NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
 
+_TOOL_REASONS: Final = frozenset({"tool_calls", "function_call", "tool_use"})
+
+
 @dataclass(frozen=True, slots=True)
 class Portion:
     """Some of the usage of a call, made by a model of its own or from a prompt of its own, and priced by itself."""
@@ -49,6 +52,13 @@ class Reading(NamedTuple):
     """Whether the provider goes on making the answer, which is then asked for by `response_id`."""
     error_type: str | None = None
     """Why the provider failed to make what it had agreed to make."""
+    calls_tools: bool = False
+    """Whether it asks for a tool of the application's, where `finish_reasons` do not tell."""
+
+    @property
+    def asks_for_tools(self) -> bool:
+        """Whether it is not the last word: it asks the application to run a tool."""
+        return self.calls_tools or not _TOOL_REASONS.isdisjoint(self.finish_reasons)
 
 
 class StreamReader(Protocol):

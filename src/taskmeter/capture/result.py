@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from taskmeter.account import Entry, Shares
 from taskmeter.capture.reading import Reading
-from taskmeter.records import NO_USAGE, ZERO, Priced, Usage
+from taskmeter.records import NO_USAGE, ZERO, Priced, Usage, WasteClass
 
 
 @dataclass(slots=True, eq=False)
@@ -20,8 +20,8 @@ class Result:
     """`None` while nothing is known to be billed."""
     context: Shares | None = None
     """What its input was made of; `None` where that is not measured."""
-    wasted: bool = False
-    """Whether the application does not get it, or not all of it."""
+    waste: WasteClass | None = None
+    """Why it is waste at once: the application does not get it, or not all of it, or has got the same before."""
     first_chunk_seconds: float | None = None
     """From the start of the call to the first event of its stream."""
 
@@ -44,5 +44,5 @@ class Result:
             unpriced_calls=1 if priced is not None and priced.status == "unpriced" else 0,
             context=self.context,
             cache_saved=(priced.cache_saved if priced is not None else None) or ZERO,
-            wasted=self.wasted,
+            waste=self.waste,
         )

@@ -214,15 +214,17 @@ class TaskRun(Run):
         return attributes
 
     def _close(self, error: BaseException | None) -> None:
-        self.scope.closed = True
+        self.scope.end()
         ledger = self.scope.ledger
         outcome = self.scope.outcome = self.scope.outcome or outcome_of(error)
-        if outcome.status in ("failed", "abandoned"):
-            ledger.condemn()
+        if outcome.status == "failed":
+            ledger.condemn("failed_task")
+        elif outcome.status == "abandoned":
+            ledger.condemn("abandoned_task")
         attributes = outcomes.said_attributes(outcome)
         with guarded("scopes.task_span"):
             # Before the ledger is drained: what is marked as late must not be in here as well.
-            attributes |= rollup_attributes(ledger, is_task=True)
+            attributes |= rollup_attributes(ledger, is_task=True) | _reask_attributes(self.scope)
         lines = ledger.drain()
         with guarded("scopes.leaves"):
             leaves.picture(self.scope, self.span)
@@ -231,6 +233,10 @@ class TaskRun(Run):
         with guarded("scopes.task_metrics"):
             providers.account_instruments().spent(lines, self.task.name)
             providers.instruments().task_ended(self.task.name, outcome.status, known_cost(ledger), self._seconds())
+
+
+def _reask_attributes(scope: Scope) -> Attributes:
+    return {} if scope.reask_reason is None else {names.REASK_REASON: scope.reask_reason}
 
 
 class StepRun(Run):
@@ -245,6 +251,9 @@ class StepRun(Run):
             parent=outer,
             step=name,
         )
+        if outer is not None:
+            with guarded("scopes.reask"):
+                outer.opens(name, self.scope)
         self._handle = Step(self.scope)
         self.context = with_scope(self.scope, self.context)
         with guarded("scopes.open_step"):
@@ -261,10 +270,12 @@ class StepRun(Run):
         return self._handle
 
     def _close(self, error: BaseException | None) -> None:
-        self.scope.closed = True
+        self.scope.end()
+        self.scope.rejected = self.scope.rejected or isinstance(error, Exception)
         ledger = self.scope.ledger
         with guarded("scopes.step_span"):
             attributes = {**rollup_attributes(ledger, is_task=False), names.STEP_DISCARDED: self._handle.discarded}
+            attributes |= _reask_attributes(self.scope)
             if self._handle.discard_reason is not None:
                 attributes[names.STEP_DISCARD_REASON] = self._handle.discard_reason
             spans.end(self.span, attributes, error_type=error_type_of(error))

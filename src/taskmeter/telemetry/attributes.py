@@ -9,7 +9,7 @@ from typing import cast
 from opentelemetry.util.types import AttributeValue
 
 from taskmeter import _semconv as names
-from taskmeter.account import Ledger, Scope, Shares, TaskIdentity
+from taskmeter.account import Ledger, Scope, Shares, TaskIdentity, rules
 from taskmeter.records import CATEGORIES, Category, Charge, Context, ContextShare, Cost, Priced, Usage
 
 Attributes = dict[str, AttributeValue]
@@ -66,6 +66,7 @@ def rollup_attributes(ledger: Ledger, *, is_task: bool) -> Attributes:
     if ledger.human_minutes:
         attributes[names.HUMAN_MINUTES] = float(ledger.human_minutes)
     attributes |= _context_rollup(ledger.context())
+    attributes |= _repeat_attributes(ledger)
     cost = known_cost(ledger)
     if cost is None:
         return attributes
@@ -84,11 +85,27 @@ def rollup_attributes(ledger: Ledger, *, is_task: bool) -> Attributes:
         names.COST_EXACT: exact(cost.total),
         names.COST_WASTED_EXACT: exact(cost.wasted),
     }
+    for waste, amount in cost.waste.items():
+        attributes[names.WASTE_PREFIX + waste] = float(amount)
+        attributes[names.WASTE_PREFIX + waste + names.WASTE_EXACT_SUFFIX] = exact(amount)
     for category in CATEGORIES:
         attributes[names.COST_CATEGORY_PREFIX + category] = float(getattr(cost, category))
     if is_task:
         attributes[names.COST_SELF_EXACT] = exact(cost.self)
     return attributes
+
+
+def _repeat_attributes(ledger: Ledger) -> Attributes:
+    """What was done once too often, where anything was."""
+    attributes: Attributes = {
+        names.REASKS: ledger.reasks,
+        names.DUPLICATE_CALLS: ledger.duplicate_calls,
+        names.LOOPED_TOOL_RUNS: ledger.looped_tool_runs,
+    }
+    most = rules().growing_turns
+    if most is not None and ledger.growing_turns >= most:
+        attributes[names.GROWING_TURNS] = ledger.growing_turns
+    return {name: count for name, count in attributes.items() if count}
 
 
 def usage_attributes(usage: Usage) -> Attributes:
