@@ -216,10 +216,9 @@ class Call:
     def _set_aside(self) -> None:
         """The application's middleware asked again: what the answer before cost is waste, and no part of the last's."""
         result, self._result = self._result, replace(self._result, reading=None, priced=None, context=None)
-        if (priced := result.priced) is None:
-            return
-        book(self._scope, replace(result.entry(), waste="retry"))
-        self._picture.emit_leaf(priced, self._model, waste="retry")
+        if result.priced is not None:
+            book(self._scope, replace(result.entry(), waste="retry"))
+            self._picture.emit_leaf(result, self._model, waste="retry")
 
     def _settle(self, reading: Reading) -> None:
         """Prices what was read, and puts that on the span while it is open."""
