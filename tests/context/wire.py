@@ -12,7 +12,7 @@ import openai
 
 from taskmeter.demo.stub import Billed, anthropic_message, openai_chat, openai_response
 from tests.capture.harness import CLAUDE, GPT, Meter, attributes
-from tests.capture.sdks import http_of
+from tests.capture.sdks import accepts, http_of, needs
 
 TEXT = "fine"
 
@@ -35,7 +35,20 @@ class Wire:
 
     @property
     def anthropic(self) -> anthropic.Anthropic:
-        return anthropic.Anthropic(api_key="none", http_client=self._http(anthropic))
+        return self._anthropic(traced=False)
+
+    @property
+    def traced_anthropic(self) -> anthropic.Anthropic:
+        """One that opens spans of its own."""
+        if not accepts(anthropic.Anthropic, "open_telemetry"):
+            needs(has=False, what="spans of the SDK's own")
+        return self._anthropic(traced=True)
+
+    def _anthropic(self, *, traced: bool) -> anthropic.Anthropic:
+        settings: Any = {"api_key": "none", "http_client": self._http(anthropic)}
+        if accepts(anthropic.Anthropic, "open_telemetry"):
+            settings["open_telemetry"] = {"tracer_provider": self.meter.tracer_provider} if traced else False
+        return anthropic.Anthropic(**settings)
 
     def _http(self, sdk: Any) -> Any:
         http: Any = http_of(sdk)
@@ -48,10 +61,14 @@ class Wire:
             elif path.endswith("/responses"):
                 body = openai_response(GPT, TEXT, usage)
             else:
-                body = openai_chat(GPT, TEXT, usage)
+                body = openai_chat(json.loads(request.content)["model"], TEXT, usage)
             return http.Response(200, headers={"content-type": "application/json"}, content=json.dumps(body).encode())
 
         return http.Client(transport=http.MockTransport(handle))
+
+    def ask(self, client: Any, model: str = GPT, **options: Any) -> None:
+        """One question."""
+        client.chat.completions.create(model=model, messages=[{"role": "user", "content": "q" * 300}], **options)
 
     def chat(self, messages: Sequence[Any], **options: Any) -> None:
         """A chat completion."""
