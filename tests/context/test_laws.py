@@ -30,7 +30,9 @@ models = st.sampled_from(
         ("openai", "nobody-knows-it"),
     ]
 )
-variants = st.sampled_from([(), (("service_tier", "flex"),), (("service_tier", "priority"),), (("processing", "batch"),)])
+variants = st.sampled_from(
+    [(), (("service_tier", "flex"),), (("service_tier", "priority"),), (("processing", "batch"),)]
+)
 counts = st.one_of(st.integers(1, 50), st.integers(1, 10**6), st.just(10**9 + 7))
 inputs: st.SearchStrategy[dict[Part, int]] = st.dictionaries(st.sampled_from(sorted(INPUT_PARTS)), counts, max_size=6)
 segments = st.builds(

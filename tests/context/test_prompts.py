@@ -235,7 +235,15 @@ def test_mixed_text_is_weighed_by_a_sample() -> None:
 
 def test_odd_requests_are_read_all_the_same() -> None:
     """Gateways and applications send what no type allows."""
-    odd: list[Any] = [None, 7, "text", [], {"role": None}, {"content": [None, 3, {"type": None}]}, {"content": {"a": 1}}]
+    odd: list[Any] = [
+        None,
+        7,
+        "text",
+        [],
+        {"role": None},
+        {"content": [None, 3, {"type": None}]},
+        {"content": {"a": 1}},
+    ]
     for api in PROVIDERS:
         prompt_of({"messages": odd, "system": 3, "tools": "no", "input": odd, "instructions": 4.5}, api)
         prompt_of({"input": odd, "tools": [None, 3], "text": "x", "previous_response_id": 5}, api)
