@@ -108,9 +108,8 @@ ERROR_TYPE: Final = "error.type"
 FINGERPRINT: Final = "taskmeter.call.fingerprint"  # string, 16 hex digits: the same for a request repeated; keyed
 
 # --- what the input of calls was made of: on calls, tasks and steps, where not 0
-CONTEXT_PREFIX: Final = "taskmeter.context."  # + source + suffix; a source is one of `records.SOURCES`
-CONTEXT_TOKENS_SUFFIX: Final = "_tokens"  # int
-CONTEXT_COST_SUFFIX: Final = "_cost"  # double, on tasks and steps; calls say it in `CONTEXT_SHARES`
+CONTEXT_TOKENS: Final = "taskmeter.context.{source}_tokens"  # int; a source is one of `records.SOURCES`
+CONTEXT_COST: Final = "taskmeter.context.{source}_cost"  # double, on tasks and steps; on calls see `CONTEXT_SHARES`
 CONTEXT_CARRIED_TOKENS: Final = "taskmeter.context.carried_tokens"  # int, that an earlier call of the task sent already
 CONTEXT_CARRIED_COST: Final = "taskmeter.context.carried_cost"  # double, on tasks and steps
 CONTEXT_UNMEASURED: Final = "taskmeter.context.unmeasured_calls"  # int, on tasks and steps: calls in none of these

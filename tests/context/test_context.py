@@ -12,7 +12,7 @@ from typing import Any
 
 from taskmeter import Context, track_step, track_task
 from taskmeter.records import ContextShare
-from tests.context.wire import Billed, Wire, wired
+from tests.context.wire import Billed, Wire
 
 Usd = Decimal
 
@@ -72,7 +72,7 @@ def test_what_is_written_to_the_cache_comes_after_what_is_read(wire: Wire) -> No
 
 
 def test_a_cache_saves_what_plain_input_would_have_cost_more_net_of_writing(wire: Wire) -> None:
-    """Of 150 tokens read 150 x (2 - 0.20), of 150 written 150 x (2 - 2.50), of 100 written for an hour 100 x (2 - 4)."""
+    """Of 150 tokens read 150 x (2 - 0.20), of 150 written 150 x (2 - 2.50), of 100 for an hour 100 x (2 - 4)."""
     wire.answers(Billed(input=1000, cache_read=150, cache_write=150, cache_write_1h=100, output=10))
     with track_task("t") as task:
         wire.message([ASKED])

@@ -1,4 +1,4 @@
-"""Laws of the shares: they add up to what was billed, to the last digit, whatever the prompt, the model and the usage."""
+"""Laws of the shares: they add up to what was billed, to the last digit, whatever the prompt, model and usage."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def context_attributes(shares: Shares) -> Attributes:
     attributes: Attributes = {}
     stated: dict[str, list[int | str | None]] = {}
     for (source, label), share in shares.by_source.items():
-        name = f"{names.CONTEXT_PREFIX}{source}{names.CONTEXT_TOKENS_SUFFIX}"
+        name = names.CONTEXT_TOKENS.format(source=source)
         attributes[name] = cast("int", attributes.get(name, 0)) + share.tokens
         stated[f"{source}/{label}" if label else source] = _stated_share(share)
     if shares.carried.tokens:
@@ -141,12 +141,14 @@ def _stated_share(share: ContextShare) -> list[int | str | None]:
 
 def _context_rollup(context: Context) -> Attributes:
     attributes: Attributes = {}
-    shares: list[tuple[str, ContextShare]] = [*context.by_source.items(), ("carried", context.carried)]
-    for name, share in shares:
-        if share.tokens:
-            attributes[f"{names.CONTEXT_PREFIX}{name}{names.CONTEXT_TOKENS_SUFFIX}"] = share.tokens
-            if share.cost is not None:
-                attributes[f"{names.CONTEXT_PREFIX}{name}{names.CONTEXT_COST_SUFFIX}"] = float(share.cost)
+    for source, share in context.by_source.items():
+        attributes[names.CONTEXT_TOKENS.format(source=source)] = share.tokens
+        if share.cost is not None:
+            attributes[names.CONTEXT_COST.format(source=source)] = float(share.cost)
+    if context.carried.tokens:
+        attributes[names.CONTEXT_CARRIED_TOKENS] = context.carried.tokens
+        if context.carried.cost is not None:
+            attributes[names.CONTEXT_CARRIED_COST] = float(context.carried.cost)
     if context.unmeasured_calls and context.calls:
         attributes[names.CONTEXT_UNMEASURED] = context.unmeasured_calls
     return attributes
