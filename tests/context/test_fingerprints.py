@@ -98,11 +98,19 @@ def test_the_length_of_a_long_text_counts() -> None:
     )
 
 
-@pytest.mark.parametrize("where", range(0, 8192, 511))
-def test_all_of_a_text_up_to_8_kb_counts(where: int) -> None:
+@pytest.mark.parametrize("where", range(0, 16384, 1023))
+def test_all_of_a_text_up_to_16_kb_counts(where: int) -> None:
     """To the letter."""
-    text = LONG[:8192]
+    text = LONG[:16384]
     assert marks.mark(text[:where] + "x" + text[where + 1 :]) != marks.mark(text)
+
+
+@pytest.mark.parametrize("where", range(0, len(LONG), len(LONG) // 40))
+def test_a_passage_of_a_long_text_counts(where: int) -> None:
+    """An eighth of it, wherever it is: there is a window in each sixteenth."""
+    passage = len(LONG) // 8
+    other = LONG[:where] + "x" * len(LONG[where : where + passage]) + LONG[where + passage :]
+    assert marks.mark(other) != marks.mark(LONG)
 
 
 def test_a_fingerprint_depends_on_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -62,9 +61,9 @@ class Sent:
     __slots__ = ("_documents", "_lock", "_texts", "shortest")
 
     def __init__(self) -> None:
-        self._texts: OrderedDict[bytes, tuple[Place, ...]] = OrderedDict()
-        """The documents in each text."""
-        self._documents: OrderedDict[bytes, Document] = OrderedDict()
+        self._texts: dict[bytes, tuple[Place, ...]] = {}
+        """The documents in each text. The last sent are the last."""
+        self._documents: dict[bytes, Document] = {}
         self._lock = threading.Lock()
         self.shortest = 0
         """Characters of the shortest document; 0 for no document."""
@@ -77,10 +76,10 @@ class Sent:
         """These are sent now."""
         with self._lock:
             for text_mark, places in texts:
+                self._texts.pop(text_mark, None)
                 self._texts[text_mark] = places
-                self._texts.move_to_end(text_mark)
             while len(self._texts) > MOST_MARKS:
-                self._texts.popitem(last=False)
+                self._texts.pop(next(iter(self._texts)))
 
     def document(self, text_mark: bytes) -> Document | None:
         """The document that a text is."""
@@ -92,10 +91,10 @@ class Sent:
         probes = text[:_PROBE], text[middle : middle + _PROBE], text[-_PROBE:]
         document = Document(label, length, mark(text), *probes)
         with self._lock:
+            self._documents.pop(document.mark, None)
             self._documents[document.mark] = document
-            self._documents.move_to_end(document.mark)
             if len(self._documents) > MOST_DOCUMENTS:
-                self._documents.popitem(last=False)
+                self._documents.pop(next(iter(self._documents)))
             self.shortest = min(self.shortest or length, length)
 
     def newest_documents(self) -> Iterator[Document]:

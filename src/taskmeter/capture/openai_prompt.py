@@ -88,9 +88,16 @@ def _message(message: object, walk: Walk, turn: Source) -> None:
     _content(fields.get("content"), walk, source)
     if role == "assistant":
         for call in items(fields.get("tool_calls")):
-            walk.structure("history", field(call, "function") or field(call, "custom"))
+            _call(field(call, "function") or field(call, "custom"), walk)
         for name in ("function_call", "refusal", "reasoning_content"):
-            walk.structure("history", fields.get(name))
+            if (said := fields.get(name)) is not None:
+                walk.structure("history", said)
+
+
+def _call(called: object, walk: Walk) -> None:
+    """A tool call of the model's."""
+    fields = fields_of(called)
+    walk.words("history", fields.get("name"), fields.get("arguments") or fields.get("input"))
 
 
 def _content(content: object, walk: Walk, source: Source) -> None:

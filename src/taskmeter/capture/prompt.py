@@ -45,30 +45,34 @@ _NEUTRAL: Final = frozenset(
     }
 )
 """Parameters that do not change the answer, but only how it is delivered, billed or kept."""
-_NOT_SENT: Final[tuple[Place, ...]] = ()
+_Kind = tuple[Source, bool, str]
+_NOWHERE: Final[tuple[Place, ...]] = ()
 
 
 class Walk:
     """One walk through a request; `sent` is what its task has sent before, if it has one."""
 
     __slots__ = (
+        "_kinds",
         "_last",
         "_nodes",
         "_order",
         "_pieces",
         "_scans",
-        "_segments",
         "_sent",
         "_structures",
         "_texts",
         "_unseen",
+        "_weights",
     )
 
     def __init__(self, sent: Sent | None = None) -> None:
         self._sent = sent
-        self._segments: list[Segment] = []
-        self._last: tuple[Source, bool, str] | None = None
-        """What the last segment is, if more of the same may be added to it."""
+        self._kinds: list[_Kind] = []
+        """What each segment is."""
+        self._weights: list[int] = []
+        self._last: _Kind | None = None
+        """What the last one is, if more of the same may be added to it."""
         self._order: list[bytes] = []
         """Marks of all that decides the answer."""
         self._texts: list[tuple[bytes, tuple[Place, ...]]] = []
@@ -89,7 +93,11 @@ class Walk:
                 self._gather(value, texts)
         if self._sent is not None:
             self._sent.add(self._texts)
-        return Prompt(tuple(self._segments), joined((mark_of_all(texts), *self._order)), self._unseen)
+        segments = [
+            Segment(source, weight, carried, label)
+            for (source, carried, label), weight in zip(self._kinds, self._weights, strict=True)
+        ]
+        return Prompt(tuple(segments), joined((mark_of_all(texts), *self._order)), self._unseen)
 
     # --- pieces
 
@@ -120,6 +128,11 @@ class Walk:
         elif value:
             self._add_known(source, *self._weighed(value))
 
+    def words(self, source: Source, *words: object) -> None:
+        """Short texts that belong together, such as the name and the arguments of a tool call."""
+        texts = [word for word in words if isinstance(word, str)]
+        self._add_known(source, sum(map(weight_of, texts)), mark_of_all(texts))
+
     def tool(self, definition: object) -> None:
         """The definition of a tool."""
         known = remembered(definition)
@@ -137,14 +150,14 @@ class Walk:
     def unseen(self, name: object) -> None:
         """History that the provider keeps under `name`, and that comes before what is added next."""
         if self._unseen is None:
-            self._unseen = len(self._segments)
+            self._unseen = len(self._weights)
             self._last = None
         self.said(name)
 
     def said(self, word: object) -> None:
         """What is no text of its own and still decides the answer: who speaks."""
         if isinstance(word, str):
-            self._order.append(word[:_SAMPLE].encode("utf-8", "surrogatepass"))
+            self._order.append((word if len(word) <= _SAMPLE else word[:_SAMPLE]).encode("utf-8", "surrogatepass"))
 
     def each(self, pieces: Sequence[object], add: Callable[[int, object], None]) -> None:
         """Adds each of `pieces` by `add`, which gets its index; of very many, some of the middle for all of it."""
@@ -164,14 +177,12 @@ class Walk:
 
     def _between(self, pieces: Sequence[object], first: int, last: int, add: Callable[[int, object], None]) -> None:
         """What is from the `first` to the `last`, by as many of them as `first` says, evenly spread."""
-        count, before = last - first, len(self._segments)
+        count, before = last - first, len(self._weights)
         self._last = None
         for step in range(first):
             index = first + count * step // first
             add(index, pieces[index])
-        self._segments[before:] = [
-            segment._replace(weight=segment.weight * count // first) for segment in self._segments[before:]
-        ]
+        self._weights[before:] = [weight * count // first for weight in self._weights[before:]]
         self._last = None
         self._order.append(b"%d" % count)
 
@@ -183,15 +194,17 @@ class Walk:
 
     def _add(self, source: Source, weight: int, found: bytes, *, carried: bool, label: str = "") -> None:
         self._order.append(found)
-        self._texts.append((found, _NOT_SENT))
+        self._texts.append((found, _NOWHERE))
         self._put(source, weight, carried, label)
 
     def _put(self, source: Source, weight: int, carried: bool, label: str) -> None:  # noqa: FBT001 - called per piece
-        if self._last == (source, carried, label):
-            weight += self._segments.pop().weight
+        kind = (source, carried, label)
+        if self._last == kind:
+            self._weights[-1] += weight
         else:
-            self._last = (source, carried, label)
-        self._segments.append(Segment(source, weight, carried, label))
+            self._last = kind
+            self._kinds.append(kind)
+            self._weights.append(weight)
 
     def _weighed(self, value: object) -> tuple[int, bytes]:
         """What a structure weighs, and its mark. One that is too much to look at weighs what others do on average."""
@@ -263,7 +276,7 @@ class Walk:
                 self._put(source, weight * (start - at) // length, carried, "")
             again = carried or (self._sent is not None and self._sent.places(document.mark) is not None)
             self._put("documents", weight * document.length // length, again, document.label)
-            self._texts.append((document.mark, _NOT_SENT))
+            self._texts.append((document.mark, _NOWHERE))
             at = start + document.length
         if at < length:
             self._put(source, weight * (length - at) // length, carried, "")
