@@ -55,7 +55,7 @@ CHATS: dict[str, tuple[dict[str, Any], list[tuple[str, int]]]] = {
                 {"role": "tool", "tool_call_id": "call_1", "content": "result"},
             ]
         },
-        [("user", 1), ("history", 16), ("tool_results", 6)],  # name, arguments, f and {}
+        [("user", 1), ("history", 3), ("tool_results", 6)],  # f and {}
     ),
     "a later system message is none of the user": (
         {"messages": [user("a"), assistant("b"), {"role": "system", "content": "ccc"}, user("d")]},
