@@ -33,7 +33,9 @@ class WasteRules:
         for name in ("repeated_tool", "growing_turns"):
             value: object = getattr(self, name)
             if value is not None and (type(value) is not int or value < _FEWEST):
-                msg = f"WasteRules({name}={value!r}): pass a whole number of {_FEWEST} or more, or None for no such rule"
+                msg = (
+                    f"WasteRules({name}={value!r}): pass a whole number of {_FEWEST} or more, or None for no such rule"
+                )
                 raise ConfigurationError(msg)
 
 

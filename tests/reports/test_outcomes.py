@@ -68,7 +68,9 @@ def test_a_later_success_leaves_as_waste_what_was_waste_by_itself(recorder: Reco
     """Discarded steps and failed nested tasks."""
     waste = {"discarded_step": "0.1", "failed_call": "0.2", "failed_task": "0.4"}
     with recorder.task("resolve", A, "0.7", "0.4", OUTCOME="failed", waste=waste, TASK_KEY="T-1"):
-        with recorder.span("step draft", "step", STEP_DISCARDED=True, COST_EXACT="0.1", waste={"discarded_step": "0.1"}):
+        with recorder.span(
+            "step draft", "step", STEP_DISCARDED=True, COST_EXACT="0.1", waste={"discarded_step": "0.1"}
+        ):
             recorder.call("0.1")
         recorder.call("0.2", WASTE_CLASS="failed_call")
         recorder.call("0.1")

@@ -59,7 +59,13 @@ def test_a_node_says_all_there_is_to_say(recorder: Recorder) -> None:
     """Tokens with their parts, time, retries, waste, outcome and error."""
     tokens = {"INPUT_TOKENS": 100, "CACHE_READ_TOKENS": 80, "OUTPUT_TOKENS": 30, "REASONING_TOKENS": 20}
     rolled = {"USAGE_INPUT": 100, "USAGE_CACHE_READ": 80, "USAGE_OUTPUT": 30, "USAGE_REASONING": 20}
-    more = {"OUTCOME": "failed", "OUTCOME_REASON": "no order", "waste": {"failed_task": "0.1"}, "CALLS": 1, "RETRIES": 1}
+    more = {
+        "OUTCOME": "failed",
+        "OUTCOME_REASON": "no order",
+        "waste": {"failed_task": "0.1"},
+        "CALLS": 1,
+        "RETRIES": 1,
+    }
     with recorder.task("resolve", "a", "0.1", TASK_KEY="T-1", COST_ESTIMATED=0.05, **rolled, **more):
         recorder.call("0.1", **tokens, RESEND_COUNT=1, WASTE_CLASS="failed_call", ERROR_TYPE="APIError", seconds=0.25)
     task, call = task_tree(recorder.relations(), "a").nodes

@@ -28,7 +28,13 @@ def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
         [("0.1", "succeeded"), ("0.2", "succeeded"), ("0.3", "failed"), ("0.4", "abandoned"), ("0.05", "pending")]
     ):
         wasted = cost if outcome in ("failed", "abandoned") else "0"
-        more = {"OUTCOME": outcome, "waste": {f"{outcome}_task": wasted}, "COST_ESTIMATED": 0.05, "CALLS": 2, "RETRIES": 1}
+        more = {
+            "OUTCOME": outcome,
+            "waste": {f"{outcome}_task": wasted},
+            "COST_ESTIMATED": 0.05,
+            "CALLS": 2,
+            "RETRIES": 1,
+        }
         with recorder.task("resolve", f"t{number}", cost, **more):
             recorder.call(cost)
     result = report(recorder)

@@ -82,9 +82,7 @@ class Repeats:
                 again = len(self._runs) >= length and self._runs[-length] == run
                 self._cycles[length - 1] = self._cycles[length - 1] + 1 if again else 0
             self._runs.append(run)
-            self._looping = any(
-                count > (allowed - 1) * length for length, count in enumerate(self._cycles, start=1)
-            )
+            self._looping = any(count > (allowed - 1) * length for length, count in enumerate(self._cycles, start=1))
             return self._looping
 
     @property

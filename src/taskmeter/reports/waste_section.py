@@ -88,4 +88,3 @@ def waste_section(group: Group) -> WasteSection:
 def share_of(part: Decimal | None, whole: Decimal | None) -> float | None:
     """`part` of `whole`, 0 to 1, to 6 digits; `None` where either is not known, or there is nothing."""
     return round(float(divide(part, whole)), 6) if whole and part is not None else None
-
