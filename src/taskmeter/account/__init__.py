@@ -5,6 +5,7 @@ from taskmeter.account.ledger import Entry, Ledger, LedgerLine
 from taskmeter.account.outcome import OutcomeRecord, outcome_of
 from taskmeter.account.repeats import rules, use_rules
 from taskmeter.account.scope import Scope, TaskIdentity, elsewhere
+from taskmeter.account.toolprint import bound, toolprint
 
 __all__ = [
     "Entry",
@@ -13,11 +14,13 @@ __all__ = [
     "OutcomeRecord",
     "Scope",
     "TaskIdentity",
+    "bound",
     "elsewhere",
     "human_charge",
     "outcome_of",
     "rules",
     "stated_charge",
     "tool_charge",
+    "toolprint",
     "use_rules",
 ]

@@ -110,5 +110,5 @@ def emit(record: OutcomeRecord) -> bool:
         instruments = providers.account_instruments()
         instruments.outcome_recorded(task_name, record.outcome.status)
         if (charge := record.charge) is not None:
-            instruments.spent([LedgerLine(charge.category, charge.item, charge.amount, ZERO)], task_name)
+            instruments.spent([LedgerLine(charge.category, charge.item, charge.amount, {})], task_name)
     return went
