@@ -272,10 +272,10 @@ class Ledger:
     def repeats(self) -> Repeats:
         """What the task has asked and done before."""
         task = self._task
-        if task._repeats is None:
-            with self._tree.lock:
-                task._repeats = task._repeats or Repeats()
-        return task._repeats
+        with self._tree.lock:
+            if task._repeats is None:
+                task._repeats = Repeats()
+            return task._repeats
 
     def standing(self, since: int | None = None) -> int | None:
         """A stamp for what is done here now, to be given back as `since`: `None` if its result was rejected by then,
@@ -374,4 +374,4 @@ class Ledger:
 
 
 def _age(ledger: Ledger) -> int:
-    return ledger._order  # noqa: SLF001 - a ledger as well
+    return ledger._order

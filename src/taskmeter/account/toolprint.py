@@ -6,7 +6,7 @@ No code of the application's runs: arguments that are not plain values, or are t
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -47,20 +47,21 @@ def toolprint(name: str, arguments: object) -> bytes | None:
 
 def _word(value: Any) -> bytes | None:
     """One value, without what is in it. By exact type, as a subclass has code of its own."""
-    kind = type(value)
-    if kind is str:
-        return b"s" + value.encode("utf-8", "surrogatepass") if len(value) <= MOST_BYTES else None
-    if kind is bytes:
-        return b"y" + value if len(value) <= MOST_BYTES else None
-    if kind is int:
-        return b"i%x" % value if value.bit_length() <= _MOST_BITS else None
-    if kind is float:
-        return b"f" + value.hex().encode()
-    if kind is bool or value is None:
-        return b"b%d" % value if kind is bool else b"n"
-    if kind in (list, tuple):
-        return b"l%d" % len(value)
-    return b"d%d" % len(value) if kind is dict else None
+    write = _WORDS.get(type(value))
+    return None if write is None else write(value)
+
+
+_WORDS: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
+    str: lambda text: b"s" + text.encode("utf-8", "surrogatepass") if len(text) <= MOST_BYTES else None,
+    bytes: lambda raw: b"y" + raw if len(raw) <= MOST_BYTES else None,
+    int: lambda number: b"i%x" % number if number.bit_length() <= _MOST_BITS else None,
+    float: lambda number: b"f" + number.hex().encode(),
+    bool: lambda truth: b"b%d" % truth,
+    type(None): lambda _: b"n",
+    list: lambda many: b"l%d" % len(many),
+    tuple: lambda many: b"l%d" % len(many),
+    dict: lambda fields: b"d%d" % len(fields),
+}
 
 
 def _inner(value: Any) -> list[object] | None:

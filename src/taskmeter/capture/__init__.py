@@ -14,8 +14,8 @@ from opentelemetry.trace import TracerProvider
 from taskmeter import pricing
 from taskmeter._config import Settings, WasteRules, checked_rules, prices_from_environment
 from taskmeter._guard import guarded
-from taskmeter.capture import old_retries, reasks, sessions, tools
 from taskmeter.account import use_rules
+from taskmeter.capture import old_retries, reasks, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.bodies import HTTP_BODIES, HTTP_CLOSES, close_response, iter_bytes, iter_bytes_async
 from taskmeter.capture.clock import use_clock
@@ -121,7 +121,7 @@ _inherited = Inherited([hook for hook in _seams if hook.attribute == "request"])
 _lock = threading.RLock()  # a signal handler may come back here
 
 
-def instrument(
+def instrument(  # noqa: PLR0913 - each setting is said by name
     client: Client | None = None,
     /,
     *,
@@ -141,7 +141,8 @@ def instrument(
     brings it. `tokenizer` names a tiktoken encoding (`o200k_base`) for the estimates of requests whose usage is not
     stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. `trust_remote_tasks` believes the
     baggage of inbound requests when it names the task of the caller: say so only where every caller is yours. `context`
-    measures what the input of each call is made of, by lengths only, and which calls are repeated. `waste` are the thresholds from which on repetition is waste. `clock`
+    measures what the input of each call is made of, by lengths only, and which calls are repeated. `waste` says from
+    which thresholds on repetition is waste. `clock`
     tells the time, in Unix ns, whose prices a call has: replays and tests give that of the calls; where it fails,
     they are unpriced. Works before or after the SDKs are imported; calling it again changes the settings only. The
     price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the working directory, is read the first time,

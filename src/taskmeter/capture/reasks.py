@@ -1,6 +1,6 @@
 """Loops of tenacity, and of stamina, which is made of it: an attempt that the loop repeats was for a rejected answer.
 
-Each attempt has an account of its own in the scope around, without a span; it is current while the attempt runs, so that
+Each attempt has an account of its own in the scope around, without a span. It is current while the attempt runs, so
 loops beside each other do not mix. When the loop decides to go on, that account is waste. What the loop was given, the
 function, the callbacks, the state, stays as it is.
 """
@@ -77,7 +77,9 @@ def _next_action(enabled: Enabled) -> Wrapper:
 def _next_action_async(enabled: Enabled) -> Wrapper:
     """`AsyncRetrying.iter`, awaited in the task that the attempt runs in."""
 
-    async def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def wrapper(
+        wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         with guarded("capture.attempt_end", _BREAKER):
             _end(_state(args, kwargs))
         action = await wrapped(*args, **kwargs)
@@ -108,7 +110,7 @@ def _left(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwa
 
 
 def hooks(enabled: Enabled) -> list[Hook]:
-    """All optional: older versions have other classes, or none for asyncio. They are on when all clients are observed."""
+    """All optional: older versions have other classes, or none for asyncio. On when all clients are observed."""
     return [
         Hook(module, owner, name, wrapper, _BREAKER, optional=True, finishes=True)
         for module, owner, name, wrapper in (

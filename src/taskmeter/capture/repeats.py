@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
 from typing import Final
 
 from taskmeter.account import Scope, rules
 from taskmeter.capture.prompt import Prompt
 from taskmeter.capture.reading import Reading
 from taskmeter.records import WasteClass
-
 
 _OPERATIONS: Final = frozenset({"chat", "text_completion", "embeddings"})
 """What is asked in words, all of which are in the fingerprint. Not pictures, sound and files."""

@@ -12,7 +12,7 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.account import LedgerLine, OutcomeRecord, TaskIdentity
-from taskmeter.records import ZERO, Outcome
+from taskmeter.records import Outcome
 from taskmeter.telemetry import durable, providers, spans
 from taskmeter.telemetry.attributes import Attributes, charge_attributes, unpriced_attributes
 
