@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from openai import BadRequestError as OpenAIRefusal
 
 from taskmeter import charge, current_task, track_step, track_task, track_tool
+from taskmeter.records import WASTE_CLASSES
 from taskmeter.reports.relations import relate
 from taskmeter.spool.read import SpoolReading
 from taskmeter.spool.write import SpoolExporter
@@ -49,7 +50,7 @@ class World:
         """The sums of a counter so far."""
         return Counter(
             {
-                (point.attributes.get("taskmeter.task.name"), point.attributes.get("taskmeter.cost.wasted"), number): (
+                (point.attributes.get("taskmeter.task.name"), point.attributes.get("taskmeter.waste.class"), number): (
                     Decimal(point.value)
                 )
                 for number, point in enumerate(self.meter.metric(metric))
@@ -156,16 +157,31 @@ class Programs(RuleBasedStateMachine):
         say = {"task": {"fails": "fail", "abandons": "abandon"}, "step": {"discards": "discard"}}[node.kind].get(how)
         if say is not None:
             getattr(node.handle, say)()
+            if node.kind == "step":
+                self._discarded(node)
         self.do(lane, lambda: opener.__exit__(None if error is None else StopError, error, None))
         lane.stack.pop()
-        self.model.close(node, condemn=say is not None or (node.kind == "task" and error is not None))
+        said = {"fail": "failed_task", "abandon": "abandoned_task"}.get(say or "")
+        failed = "failed_task" if node.kind == "task" and error is not None else None
+        self.model.close(node, condemn=said or failed, rejected=error is not None)
+
+    def _discarded(self, node: Node) -> None:
+        self.model.condemn(node, "discarded_step")
+        node.rejected = True
 
     @rule(number=LANE)
     def discard_step(self, number: int) -> None:
         node = self.lane(number).node
         if node is not None and node.kind == "step":
             node.handle.discard()
-            node.condemned = True
+            self._discarded(node)
+
+    @rule(number=LANE)
+    def retry(self, number: int) -> None:
+        node = self.lane(number).node
+        if node is not None and not node.closed:
+            node.handle.retry("not valid")
+            self.model.retry(node)
 
     # --- what costs
 
@@ -251,7 +267,7 @@ class Programs(RuleBasedStateMachine):
 
     def _end_generator(self, lane: Lane, generator: Any, node: Node) -> None:
         self.do(lane, generator.close)
-        self.model.close(node, condemn=True)
+        self.model.close(node, condemn="abandoned_task")
 
     # --- the end
 
@@ -301,7 +317,9 @@ class Programs(RuleBasedStateMachine):
     def check_ledgers(self) -> None:
         for node in self.model.nodes:
             cost = node.handle.cost
-            assert (cost.total, cost.wasted) == (self.model.total(node), self.model.wasted(node))
+            assert (cost.total, cost.waste) == (self.model.total(node), self.model.waste(node))
+            assert sum(cost.waste.values()) == cost.wasted <= cost.total
+            assert node.handle.reasks == self.model.reasks(node)
             assert node.handle.calls == node.handle.attempts == self.model.count(node, "calls")
             assert node.handle.tool_runs == self.model.count(node, "tools")
             assert node.handle.unpriced_calls == self.model.count(node, "unpriced")
@@ -325,9 +343,11 @@ class Programs(RuleBasedStateMachine):
             if node.kind == "task":
                 span = tasks[node.handle.id]
                 assert span.get("taskmeter.task.parent.id") == _id(node.parent.task if node.parent else None)
-                for said, name in (("total", "exact"), ("own", "self.exact"), ("wasted", "wasted.exact")):
-                    text = span.get(f"taskmeter.cost.{name}")
-                    assert (None if text is None else Decimal(text)) == node.said[said]
+                names = {"total": "cost.exact", "own": "cost.self.exact", "wasted": "cost.wasted.exact"}
+                names |= {waste: f"waste.{waste}.exact" for waste in WASTE_CLASSES}
+                for said, name in names.items():
+                    text = span.get(f"taskmeter.{name}")
+                    assert (None if text is None else Decimal(text)) == node.said.get(said)
 
     def check_metrics(self) -> None:
         spent: Counter[Any] = Counter()

@@ -238,7 +238,11 @@ class Ledger:
                 return []
             self._hear()
             self._drained = True
-            doom = min((ledger for ledger in self._upwards() if ledger._condemned), key=_age, default=None)
+            doom = min(
+                (ledger for ledger in self._upwards() if ledger._condemned),
+                key=lambda ledger: ledger._order,
+                default=None,
+            )
             if doom is None or doom._condemned is None:
                 return [LedgerLine(*key, pot.amount, dict(pot.waste)) for key, pot in self._own.items()]
             return [LedgerLine(*key, pot.amount, pot.wasted_with(doom._condemned)) for key, pot in self._own.items()]
@@ -371,7 +375,3 @@ class Ledger:
             key = (charge.category, OTHER_ITEM)
         self._own.setdefault(key, Pot())
         return key
-
-
-def _age(ledger: Ledger) -> int:
-    return ledger._order

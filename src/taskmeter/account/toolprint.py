@@ -47,7 +47,8 @@ def toolprint(name: str, arguments: object) -> bytes | None:
 
 def _word(value: Any) -> bytes | None:
     """One value, without what is in it. By exact type, as a subclass has code of its own."""
-    write = _WORDS.get(type(value))
+    kind: Any = type(value)
+    write = _WORDS.get(kind)
     return None if write is None else write(value)
 
 
@@ -66,7 +67,7 @@ _WORDS: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
 
 def _inner(value: Any) -> list[object] | None:
     """What is in a value; of a dict the names as well, in their order. `None` where a name is not a string."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind is dict:
         if len(value) > MOST_VALUES or not all(type(name) is str for name in value):
             return None
