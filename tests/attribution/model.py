@@ -47,6 +47,18 @@ class Node:
     steps: dict[str, Node] = field(default_factory=dict)
     """The last step of each name that was opened inside."""
     reasks: int = 0
+    retries: int = 0
+    """How often `retry` was said of it."""
+    answers: dict[object, tuple[Node, int | None]] = field(default_factory=dict)
+    """Of a task: where each answer was booked, and its standing then."""
+
+    @property
+    def standing(self) -> int | None:
+        """Changes once what was done here is rejected; `None` if all of it is, up to the task."""
+        path = [*self.upwards()]
+        path = path[: path.index(self.account) + 1]
+        return None if any(node.condemned for node in path) else sum(node.retries for node in path)
+
     said: dict[str, Decimal | None] = field(default_factory=dict)
     """What its span has to say, fixed when it is closed."""
 
@@ -110,9 +122,19 @@ class Model:
     def retry(self, node: Node) -> None:
         """All inside so far becomes waste, seen from wherever it is not yet."""
         node.reasks += 1
+        node.retries += 1
         for booking in self.inside(node):
             for seen_from in booking.node.upwards() if booking.node is not None else ():
                 booking.classes.setdefault(seen_from, ("reask", None))
+
+    def asks(self, node: Node | None, question: object) -> str | None:
+        """The class of waste of a call, by what its task has been answered when it is sent."""
+        known = node.task.answers.get(question) if node is not None and node.task is not None else None
+        return "duplicate" if known is not None and known[1] == known[0].standing is not None else None
+
+    def answered(self, node: Node | None, question: object) -> None:
+        if node is not None and node.task is not None and node.standing is not None:
+            node.task.answers[question] = node, node.standing
 
     def book(self, node: Node | None, amount: Decimal = ZERO, *, waste: str | None = None, **counts: int) -> None:
         late = node is not None and node.account.closed

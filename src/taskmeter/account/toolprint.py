@@ -35,7 +35,7 @@ def toolprint(name: str, arguments: object) -> bytes | None:
             return None
         words.append(word)
         inner = _inner(value)
-        if inner is None or len(inner) > MOST_VALUES:
+        if inner is None:
             return None
         waiting.extend(inner)
     keyed = blake2b(key=_KEY, digest_size=16)
@@ -66,13 +66,18 @@ _WORDS: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
 
 
 def _inner(value: Any) -> list[object] | None:
-    """What is in a value; of a dict the names as well, in their order. `None` where a name is not a string."""
+    """What is in a value; of a dict the names as well, in their order. `None` for too much, and where a name is not a
+    string."""
     kind: Any = type(value)
-    if kind is dict:
-        if len(value) > MOST_VALUES or not all(type(name) is str for name in value):
-            return None
-        return [part for name in sorted(value) for part in (name, value[name])]
-    return list(value) if kind in (list, tuple) and len(value) <= MOST_VALUES else []
+    if kind not in (dict, list, tuple):
+        return []
+    if len(value) > MOST_VALUES:
+        return None
+    if kind is not dict:
+        return list(value)
+    if not all(type(name) is str for name in value):
+        return None
+    return [part for name in sorted(value) for part in (name, value[name])]
 
 
 def bound(func: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
