@@ -1,5 +1,6 @@
 """taskmeter: what each completed LLM-agent task cost, where the money went, and whether it was worth it."""
 
+from taskmeter._config import WasteRules
 from taskmeter._version import __version__
 from taskmeter.capture import instrument, uninstrument
 from taskmeter.diagnosis import diagnose
@@ -28,6 +29,7 @@ __all__ = [
     "TaskSpanProcessor",
     "TaskmeterError",
     "Usage",
+    "WasteRules",
     "__version__",
     "carry",
     "charge",

@@ -39,6 +39,16 @@ class WasteRules:
                 raise ConfigurationError(msg)
 
 
+def checked_rules(rules: object) -> WasteRules:
+    """`rules`, by default the default ones. Raises `ConfigurationError` for anything else."""
+    if rules is None:
+        return WasteRules()
+    if not isinstance(rules, WasteRules):
+        msg = f"waste={rules!r} are no rules; pass taskmeter.WasteRules(duplicates=..., repeated_tool=...)"
+        raise ConfigurationError(msg)
+    return rules
+
+
 _FEWEST = 2
 """One of a thing repeats nothing."""
 

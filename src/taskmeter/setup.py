@@ -22,7 +22,14 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from taskmeter import pricing
-from taskmeter._config import Settings, otlp_from_environment, prices_from_environment, spool_from_environment
+from taskmeter._config import (
+    Settings,
+    WasteRules,
+    checked_rules,
+    otlp_from_environment,
+    prices_from_environment,
+    spool_from_environment,
+)
 from taskmeter.account import marks
 from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.capture.context import checked_context
@@ -86,6 +93,7 @@ class Setup:
             tokenizer=settings.tokenizer,
             trust_remote_tasks=settings.trust_remote_tasks,
             context=settings.context,
+            waste=settings.waste,
         )
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
@@ -180,6 +188,7 @@ def configure(
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
     context: bool = True,
+    waste: WasteRules | None = None,
     prices: Prices = None,
 ) -> Setup:
     """Sets everything up; call it once, at the start of the program.
@@ -189,7 +198,7 @@ def configure(
     too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. `prices` is your
     price file, by default the one that `TASKMETER_CONFIG` names, else `taskmeter.toml` in the working directory, if it
     is there; or the content of one. For `stream_usage`, `tokenizer`,
-    `trust_remote_tasks` and `context` see `instrument`.
+    `trust_remote_tasks`, `context` and `waste` see `instrument`.
 
     An application that has set a `TracerProvider` of its own keeps it, with its resource: the task processor and the
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
@@ -209,6 +218,7 @@ def configure(
         tokenizer=tokenizer,
         trust_remote_tasks=checked_trust(trust_remote_tasks),
         context=checked_context(context),
+        waste=checked_rules(waste),
         prices=_prices(prices),
     )
     use_tokenizer(tokenizer)  # first what can be refused

@@ -6,6 +6,7 @@ from taskmeter.account.ledger import Entry, Ledger, LedgerLine
 from taskmeter.account.outcome import OutcomeRecord, outcome_of
 from taskmeter.account.repeats import rules, use_rules
 from taskmeter.account.scope import Scope, TaskIdentity, elsewhere
+from taskmeter.account.toolprint import bound, toolprint
 
 __all__ = [
     "Entry",
@@ -17,6 +18,7 @@ __all__ = [
     "Segment",
     "Shares",
     "TaskIdentity",
+    "bound",
     "elsewhere",
     "human_charge",
     "outcome_of",
@@ -24,5 +26,6 @@ __all__ = [
     "share_out",
     "stated_charge",
     "tool_charge",
+    "toolprint",
     "use_rules",
 ]

@@ -242,7 +242,11 @@ class Ledger:
                 return []
             self._hear()
             self._drained = True
-            doom = min((ledger for ledger in self._upwards() if ledger._condemned), key=_age, default=None)
+            doom = min(
+                (ledger for ledger in self._upwards() if ledger._condemned),
+                key=lambda ledger: ledger._order,
+                default=None,
+            )
             if doom is None or doom._condemned is None:
                 return [LedgerLine(*key, pot.amount, dict(pot.waste)) for key, pot in self._own.items()]
             return [LedgerLine(*key, pot.amount, pot.wasted_with(doom._condemned)) for key, pot in self._own.items()]
@@ -283,10 +287,10 @@ class Ledger:
     def repeats(self) -> Repeats:
         """What the task has asked and done before."""
         task = self._task
-        if task._repeats is None:
-            with self._tree.lock:
-                task._repeats = task._repeats or Repeats()
-        return task._repeats
+        with self._tree.lock:
+            if task._repeats is None:
+                task._repeats = Repeats()
+            return task._repeats
 
     def standing(self, since: int | None = None) -> int | None:
         """A stamp for what is done here now, to be given back as `since`: `None` if its result was rejected by then,
@@ -382,7 +386,3 @@ class Ledger:
             key = (charge.category, OTHER_ITEM)
         self._own.setdefault(key, Pot())
         return key
-
-
-def _age(ledger: Ledger) -> int:
-    return ledger._order

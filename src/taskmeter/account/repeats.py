@@ -1,4 +1,4 @@
-"""What a task asked and did before, so that asking and doing it again is told: by keyed fingerprints, of bounded number.
+"""What a task asked and did before, so that doing it again is told: by keyed fingerprints, a bounded number of them.
 
 No text is kept, and nothing that text could be guessed from: a fingerprint is made with a key that never leaves the
 process.

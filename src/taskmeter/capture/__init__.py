@@ -12,10 +12,11 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from taskmeter import pricing
-from taskmeter._config import Settings, prices_from_environment
+from taskmeter._config import Settings, WasteRules, checked_rules, prices_from_environment
 from taskmeter._guard import guarded
+from taskmeter.account import use_rules
 from taskmeter.account.sent import use_context
-from taskmeter.capture import old_retries, sessions, tools
+from taskmeter.capture import old_retries, reasks, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.bodies import HTTP_BODIES, HTTP_CLOSES, close_response, iter_bytes, iter_bytes_async
 from taskmeter.capture.clock import use_clock
@@ -103,6 +104,7 @@ _installed = Hooks(
         *old_retries.hooks(),
         *sessions.hooks(lambda: _clients.all),
         *tools.hooks(lambda: _clients.all),
+        *reasks.hooks(lambda: _clients.all),
         # Of the HTTP client that the SDK at hand is built on; neither is imported by us.
         *(
             Hook(http, "Response", name, wrapper, breaker)
@@ -120,7 +122,7 @@ _inherited = Inherited([hook for hook in _seams if hook.attribute == "request"])
 _lock = threading.RLock()  # a signal handler may come back here
 
 
-def instrument(
+def instrument(  # noqa: PLR0913 - each setting is said by name
     client: Client | None = None,
     /,
     *,
@@ -130,6 +132,7 @@ def instrument(
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
     context: bool = True,
+    waste: WasteRules | None = None,
     clock: Callable[[], int] = time_ns,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
@@ -139,7 +142,8 @@ def instrument(
     brings it. `tokenizer` names a tiktoken encoding (`o200k_base`) for the estimates of requests whose usage is not
     stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. `trust_remote_tasks` believes the
     baggage of inbound requests when it names the task of the caller: say so only where every caller is yours. `context`
-    measures what the input of each call is made of, by lengths only, and which calls are repeated. `clock`
+    measures what the input of each call is made of, by lengths only, and which calls are repeated. `waste` says from
+    which thresholds on repetition is waste. `clock`
     tells the time, in Unix ns, whose prices a call has: replays and tests give that of the calls; where it fails,
     they are unpriced. Works before or after the SDKs are imported; calling it again changes the settings only. The
     price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the working directory, is read the first time,
@@ -160,7 +164,9 @@ def instrument(
             )
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
+    rules = checked_rules(waste)
     use_context(on=checked_context(context))
+    use_rules(rules)
     use_tokenizer(tokenizer)
     use_clock(clock)
     if not pricing.chosen():

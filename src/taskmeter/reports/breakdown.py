@@ -47,7 +47,8 @@ class Group:
     @property
     def total(self) -> Decimal | None:
         """All that was spent; `None` where nothing of it could be priced."""
-        costs = [part.cost for part in (*self.outermost, *self.leaves) if part.cost is not None]
+        parts: list[Task | Leaf] = [*self.outermost, *self.leaves]
+        costs = [part.cost for part in parts if part.cost is not None]
         return total(costs) if costs or not self.unpriced_calls else None
 
 

@@ -332,7 +332,7 @@ class _Builder:
 
     def _waste(self, span: SpanRecord) -> Waste:
         """By class; what the span does not give a class has none."""
-        named = {
+        named: Waste = {
             name: self._money(span, names.WASTE_PREFIX + name + names.WASTE_EXACT_SUFFIX) or ZERO
             for name in WASTE_CLASSES
         }

@@ -73,14 +73,14 @@ def as_table(result: Result) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    match result:
-        case TaskTree():
-            table, legend = _tree_table(result), iter(())
-        case BreakdownReport():
-            table, legend = _table(), render_breakdown.legend(result)
-            render_breakdown.fill(table, result)
-        case UnitCostReport():
-            table, legend = _report_table(result), _legend(result)
+    legend: Iterable[str] = ()
+    if isinstance(result, TaskTree):
+        table = _tree_table(result)
+    elif isinstance(result, BreakdownReport):
+        table, legend = _table(), render_breakdown.legend(result)
+        render_breakdown.fill(table, result)
+    else:
+        table, legend = _report_table(result), _legend(result)
     notes = [Text(plain_line, style="dim") for plain_line in (*legend, *(f"* {note}" for note in result.notes))]
     return Group(table, Text(), *notes) if notes else table
 

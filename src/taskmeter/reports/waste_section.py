@@ -11,6 +11,7 @@ from taskmeter.reports.waste import CLASSES, plus, wasted
 
 if TYPE_CHECKING:
     from taskmeter.reports.breakdown import Group
+    from taskmeter.reports.rows import Leaf, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ def waste_section(group: Group) -> WasteSection:
     )
     spent, lost = group.total, wasted(by_class)
     refs = {task.ref for task in tasks}
+    parts: list[Task | Leaf] = [*tasks, *leaves]
     useful = None if spent is None else subtract(spent, lost)
     return WasteSection(
         useful=useful,
@@ -75,9 +77,9 @@ def waste_section(group: Group) -> WasteSection:
             for name in CLASSES
             if name in by_class
         ),
-        retries=sum(part.retries for part in (*tasks, *leaves)),
-        retry_seconds=sum(part.retry_seconds for part in (*tasks, *leaves)),
-        exposed_attempts=sum(part.exposed_attempts for part in (*tasks, *leaves)),
+        retries=sum(part.retries for part in parts),
+        retry_seconds=sum(part.retry_seconds for part in parts),
+        exposed_attempts=sum(part.exposed_attempts for part in parts),
         reasks=sum(task.reasks for task in tasks),
         duplicate_calls=sum(task.duplicate_calls for task in tasks),
         looped_tool_runs=sum(task.looped_tool_runs for task in tasks),

@@ -234,8 +234,9 @@ class Step(_Account):
         return self._discard_reason
 
     def discard(self, reason: str | None = None) -> None:
-        """Says that the result of this step is thrown away: what it cost, and will still cost, is waste. If the step is opened again in
-        the same scope, that is the waste of a re-ask."""
+        """Says that the result of this step is thrown away: what it cost, and will still cost, is waste.
+
+        Where the step is opened again in the same scope, it is the waste of a re-ask."""
         self._discarded = True
         self._discard_reason = reason
         self._scope.rejected = True

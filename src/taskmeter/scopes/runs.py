@@ -69,6 +69,8 @@ class ToolSettings:
     call_id: str | None = None
     measured: str = ""
     """What is to be found out from the result: `cost` or `quantity`."""
+    toolprint: bytes | None = None
+    """The fingerprint of the tool and its arguments, where they are known."""
 
 
 def error_type_of(error: BaseException | None) -> str | None:
@@ -298,7 +300,9 @@ class ToolUse(Run):
         if self._price is None:
             with guarded("scopes.tool_price"):
                 self._price = tool_price(settings.name)
-        self._open = OpenRun(settings.name, self._scope, stated=True, priced=self._price is not None)
+        self._open = OpenRun(
+            settings.name, self._scope, stated=True, priced=self._price is not None, toolprint=settings.toolprint
+        )
         self.context = self._open.within(self.context)
         with guarded("scopes.open_tool"):
             attributes = {names.SPAN_KIND: "tool", **start_attributes(settings.name, settings.call_id)}

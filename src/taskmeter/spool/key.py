@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from taskmeter.account.marks import KEY_BYTES
-
 FILE: Final = "fingerprint.key"
+KEY_BYTES: Final = 32
 
 
 def shared_key(directory: Path) -> bytes | None:
