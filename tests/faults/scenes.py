@@ -12,7 +12,7 @@ import anthropic
 import openai
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from taskmeter import carry, pricing, record_outcome, track_task, track_tool
+from taskmeter import carry, document, pricing, record_outcome, track_task, track_tool
 from taskmeter.capture import old_retries
 from taskmeter.capture.hooks import Hooks
 from taskmeter.demo.stub import Error, openai_chat
@@ -39,7 +39,7 @@ def scopes(meter: Meter) -> Any:
     pricing.use(PRICES)
     try:
         with track_task("work", key="T-7") as task:
-            seen = [_status(), *_counted([1, 2]), pickle.loads(pickle.dumps(carry(abs)))(-3)]
+            seen = [document("a page", "kb"), _status(), *_counted([1, 2]), pickle.loads(pickle.dumps(carry(abs)))(-3)]
             meter.tracer_provider.get_tracer("acme.ai").start_span("chat", attributes=CONVENTION).end()
             with suppress_instrumentation():
                 seen.append(_status())
@@ -54,7 +54,7 @@ def scopes(meter: Meter) -> Any:
     return seen, task.name, unpriced.name
 
 
-SCOPES = (["shipped", 1, 2, 3, "shipped"], "work", "unpriced")
+SCOPES = (["a page", "shipped", 1, 2, 3, "shipped"], "work", "unpriced")
 """What the program of that name returns without us, and with us."""
 
 
