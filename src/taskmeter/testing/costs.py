@@ -67,11 +67,7 @@ def _limit(usd: Money, *, unpriced: Unpriced = "fail") -> Limit:
 
 
 def _properties(costs: dict[Part, Spent]) -> list[tuple[str, object]]:
-    return [
-        (f"{_PREFIXES[part]}{name}", figure)
-        for part, spent in costs.items()
-        for name, figure in spent.as_text().items()
-    ]
+    return [(f"{_PREFIXES[part]}{name}", figure) for part in costs for name, figure in costs[part].as_text().items()]
 
 
 class _Row(NamedTuple):

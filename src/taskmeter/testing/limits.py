@@ -13,12 +13,12 @@ from taskmeter.testing.spent import Limit, Unpriced, checked_unpriced
 def assert_cost_below(
     usd: Money, *, name: str | None = None, unpriced: Unpriced = "fail"
 ) -> AbstractContextManager[RecordedTasks]:
-    """Fails unless all that is spent in the block costs less than `usd`: `with assert_cost_below("0.05"): ...`.
+    """For a `with` block that fails unless all that is spent inside it costs less than `usd`.
 
     With a `name`, unless each task of that name that ends in the block does, and one ends at all. Spending at no known
     price may be any amount and fails as well; `unpriced="allow"` counts what is known. The message of the
-    `AssertionError` has the figure, the limit and the trees of the tasks. Gives what `recorded_tasks()` does. An error
-    of the block's own is not covered up.
+    `AssertionError` has the figure, the limit and the trees of the tasks. Gives what `recorded_tasks` does. An error of
+    the block's own is not covered up.
     Raises `UsageError` for arguments that make no sense.
     """
     limit = Limit(money(usd, "usd"), checked_unpriced(unpriced), inclusive=False)

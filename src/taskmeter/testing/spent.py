@@ -48,9 +48,14 @@ class Spent:
     @classmethod
     def from_text(cls, figures: Mapping[str, str]) -> Self:
         """What `as_text` wrote; a figure that is missing is 0."""
-        amounts = (Decimal(figures.get(name, "0")) for name in ("usd", "estimated"))
-        counts = (int(figures.get(name, "0")) for name in ("calls", "input_tokens", "output_tokens", "unpriced"))
-        return cls(*amounts, *counts)
+        return cls(
+            usd=Decimal(figures.get("usd", 0)),
+            estimated=Decimal(figures.get("estimated", 0)),
+            calls=int(figures.get("calls", 0)),
+            input_tokens=int(figures.get("input_tokens", 0)),
+            output_tokens=int(figures.get("output_tokens", 0)),
+            unpriced=int(figures.get("unpriced", 0)),
+        )
 
     def as_text(self) -> dict[str, str]:
         """The figures that are not 0, by name, with every digit."""
