@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the wheel and tests what a user gets: first with no extra at all, then some of the tests with src/ out of the way.
+# Builds the wheel and tests what a user gets: first with no extra at all, then some of the tests with src/ out of the
+# way, then the pytest plugin in a project outside of the repository.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +21,7 @@ mkdir -p "$scratch"
 wheel=$(ls "$scratch"/dist/taskmeter-*.whl)
 "$uv" venv --quiet --python .venv/bin/python "$scratch/venv"
 "$uv" export --quiet --frozen --all-extras --group test --no-hashes --no-emit-project --output-file "$scratch/pins.txt" >/dev/null
-cp -R tests docs pyproject.toml "$scratch/"
+cp -R tests docs pyproject.toml tools/plugin_project.py "$scratch/"
 cd "$scratch"
 ran_in_scratch() { PYTHONPATH='' "$python" -P "$@"; }
 
@@ -48,7 +49,7 @@ ran_in_scratch -m pytest --quiet "${tests[@]}"
 echo "== the pytest plugin in a project of its own, with $(basename "$wheel")[openai,report]"
 project=$(mktemp -d)
 trap 'rm -rf "$project"' EXIT
-cp tools/plugin_project.py "$project/test_agent.py"
+cp plugin_project.py "$project/test_agent.py"
 "$uv" venv --quiet --python "$python" "$project/venv"
 "$uv" pip install --quiet --python "$project/venv/bin/python" --constraint pins.txt \
     "taskmeter[openai,report] @ file://$wheel" pytest pytest-xdist

@@ -278,7 +278,9 @@ def test_it(calls):
     )
     result.assert_outcomes(passed=2, failed=1)
     assert result.stdout.str().count("what the tests cost (taskmeter)") == 1
-    result.stdout.fnmatch_lines(["the test cost $0.00135, which is more than $0.001 (3 calls; *", "*$0.0027 * 6 * total *"])
+    result.stdout.fnmatch_lines(
+        ["the test cost $0.00135, which is more than $0.001 (3 calls; *", "*$0.0027 * 6 * total *"]
+    )
     written = pytester.path.joinpath("report.xml").read_text()
     figures = re.findall(r'name="taskmeter_usd" value="([\d.]+)"', written)
     assert sorted(map(Decimal, figures)) == [Decimal("0.00045"), Decimal("0.0009"), Decimal("0.00135")]

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -93,7 +94,9 @@ def test_the_tree_shows_steps_attempts_and_nested_tasks() -> None:
         with track_task("check"):
             ask(client)
     text = tasks.only("resolve").tree()
-    assert [line[:22].partition(" $")[0].rstrip() for line in text.splitlines() if re.match("[│ ]*[├└]|task", line)] == [
+    assert [
+        line[:22].partition(" $")[0].rstrip() for line in text.splitlines() if re.match("[│ ]*[├└]|task", line)
+    ] == [
         "task resolve T-1",
         "├ step draft",
         "│ └ chat gpt-5-mini",
@@ -135,7 +138,7 @@ def test_instrumenting_inside_the_block_stays(
     assert hooks() == {"in"}
 
 
-def test_configure_in_the_middle(tmp_path: Any) -> None:
+def test_configure_in_the_middle(tmp_path: Path) -> None:
     """A program that calls `configure()` between two tasks has the trees of both, Anthropic's own spans included."""
     program = """
 import anthropic, openai, taskmeter
@@ -153,7 +156,8 @@ work("later")
 for task in tasks:
     print(task.name, task.cost.total, task.tree().count("gpt-5-mini"), task.tree().count("claude-sonnet-5"))
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout.splitlines() == ["before 0.00055800 1 1", "after 0.00055800 1 1"]
     spooled = b"".join(file.read_bytes() for file in (tmp_path / "spool").iterdir())
