@@ -112,7 +112,7 @@ def test_unknown_is_not_0() -> None:
         "not 0; the rest cost $0.01 (1 call; 1,000 tokens in, 100 out; 1 unpriced). Give the missing price in your "
         "price file, or pass unpriced='allow'"
     )
-    assert lines[-1] == "calls outside of the tasks that ended here: 1"
+    assert lines[-1] == "outside of the tasks that ended here: $0, 1 call"
     with assert_cost_below("0.02", unpriced="allow"):
         a_cent()
         unknown()

@@ -167,8 +167,7 @@ def instrument(
     trusted = checked_trust(trust_remote_tasks)
     use_tokenizer(tokenizer)
     use_clock(clock)
-    if not pricing.chosen():
-        pricing.use(prices_from_environment())
+    _choose_prices()
     with _lock:
         with guarded("capture.providers"):
             providers.use(tracer_provider, meter_provider)
@@ -191,11 +190,10 @@ def instrument(
 def hooked() -> Generator[None]:
     """Observes every client while the block runs, unless `instrument` has said before which to observe. What it says
     in the meantime stays. For `taskmeter.testing`."""
+    _choose_prices()
     with _lock:
         hold = not _clients.chosen
         if hold:
-            if not pricing.chosen():
-                pricing.use(prices_from_environment())
             _clients.held += 1
             _installed.on()
             _inherited.on()
@@ -207,6 +205,11 @@ def hooked() -> Generator[None]:
                 _clients.held -= 1
                 if not (_clients.held or _clients.chosen):
                     uninstrument()
+
+
+def _choose_prices() -> None:
+    if not pricing.chosen():
+        pricing.use(prices_from_environment())
 
 
 def hook_status() -> list[HookStatus]:

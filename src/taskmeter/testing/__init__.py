@@ -7,6 +7,7 @@ from taskmeter.demo.stub import Billed, Error, Request, ToolCall
 from taskmeter.testing.fakes import Answer, FakeProvider
 from taskmeter.testing.limits import assert_cost_below
 from taskmeter.testing.recording import RecordedTask, RecordedTasks, recorded_tasks
+from taskmeter.testing.spent import Spent
 
 __all__ = [
     "Answer",
@@ -16,6 +17,7 @@ __all__ = [
     "RecordedTask",
     "RecordedTasks",
     "Request",
+    "Spent",
     "ToolCall",
     "assert_cost_below",
     "recorded_tasks",

@@ -14,7 +14,7 @@ from taskmeter.scopes.arguments import Money
 from taskmeter.scopes.arguments import money as checked_money
 from taskmeter.testing.limits import broken
 from taskmeter.testing.recording import RecordedTasks, recorded_spending, recorded_tasks
-from taskmeter.testing.spent import Limit, Spent, Unpriced, checked_unpriced
+from taskmeter.testing.spent import Limit, Spent, Unpriced, checked_unpriced, counted
 from taskmeter_pytest import PREFIX
 
 Part = Literal["test", "fixtures"]
@@ -85,7 +85,7 @@ class _Row(NamedTuple):
 def table(reports: Sequence[pytest.TestReport], *, whole: bool) -> Iterator[str]:
     """The lines of the table: the tests that cost most first, the first 20 of them unless `whole`, and the total."""
     rows = sorted((_row(report) for report in reports), key=lambda row: (-row.spent.usd, row.name))
-    total = _Row(f"total of {len(rows):,} test{'' if len(rows) == 1 else 's'}", Spent(), Spent())
+    total = _Row(f"total of {counted(len(rows), 'test')}", Spent(), Spent())
     for row in rows:
         total = _Row(total.name, total.test + row.test, total.fixtures + row.fixtures)
     shown = rows if whole else rows[:_MOST_ROWS]

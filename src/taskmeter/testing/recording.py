@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, overload
@@ -14,11 +15,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from taskmeter._version import __version__
 from taskmeter.account import Entry, Ledger, Scope, TaskIdentity
 from taskmeter.capture import hooked
-from taskmeter.records import Outcome
+from taskmeter.records import Outcome, subtract, total
 from taskmeter.scopes import Task
 from taskmeter.scopes.arguments import Money, money
 from taskmeter.telemetry import providers, watching
-from taskmeter.testing.spent import Limit, Spent, Unpriced, checked_unpriced
+from taskmeter.testing.spent import Limit, Spent, Unpriced, checked_unpriced, counted, dollars
 from taskmeter.testing.trees import tree_or_hint, tree_text
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ class RecordedTask(Task):
     @property
     def outcome(self) -> Outcome:
         """What it came to."""
-        outcome = super().outcome
-        return outcome if outcome is not None else Outcome("pending")
+        return super().outcome or Outcome("pending")  # it has ended, so there is one
 
     @property
     def parent_id(self) -> str | None:
@@ -74,6 +74,7 @@ class Spending:
 
     def __init__(self) -> None:
         self._ledger = Ledger()
+        self._process = os.getpid()
 
     @property
     def spent(self) -> Spent:
@@ -82,7 +83,8 @@ class Spending:
 
     def booked(self, entry: Entry) -> None:
         """Called for all that is spent."""
-        self._ledger.book(entry)
+        if self._process == os.getpid():  # a forked process has but a copy, whose lock a thread of its parent may hold
+            self._ledger.book(entry)
 
     def ended(self, scope: Scope) -> None:
         """Called when a task ends."""
@@ -176,9 +178,11 @@ class RecordedTasks(Sequence[RecordedTask]):
         parts = [task.tree_or_hint() for task in costly[:_MOST_TREES]]
         if len(costly) > _MOST_TREES:
             parts.append(f"... and {len(costly) - _MOST_TREES:,} more tasks that cost no more than these")
-        in_tasks = sum((task.calls for task in costly), 0)
-        if outside := self.spent.calls - in_tasks:
-            parts.append(f"calls outside of the tasks that ended here: {outside:,}")
+        spent = self.spent
+        calls = spent.calls - sum(task.calls for task in costly)
+        amount = subtract(spent.usd, total(task.cost.total for task in costly))
+        if calls > 0 or amount > 0:  # a task that was open before may have cost more than was spent here
+            parts.append(f"outside of the tasks that ended here: {dollars(amount)}, {counted(calls, 'call')}")
         return "\n\n".join(parts)
 
     def __len__(self) -> int:

@@ -77,17 +77,22 @@ class Spent:
 
     def __str__(self) -> str:
         words = [
-            f"{self.calls:,} call{'' if self.calls == 1 else 's'}",
+            counted(self.calls, "call"),
             f"{self.input_tokens:,} tokens in, {self.output_tokens:,} out",
         ]
         if self.estimated:
-            words.append(f"{usd(self.estimated)} of it is an estimate")
+            words.append(f"{dollars(self.estimated)} of it is an estimate")
         if self.unpriced:
             words.append(f"{self.unpriced:,} unpriced")
         return "; ".join(words)
 
 
-def usd(amount: Decimal) -> str:
+def counted(number: int, noun: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def dollars(amount: Decimal) -> str:
     """Every digit that says something: a limit and a figure that breaks it never look the same."""
     digits = exact(amount)
     return f"${digits.rstrip('0').rstrip('.') if '.' in digits else digits}"
@@ -116,11 +121,11 @@ class Limit:
         if over:
             relation = "is more than" if self.inclusive else "is not below"
             least = "at least " if spent.unpriced else ""
-            return f"{what} cost {least}{usd(spent.usd)}, which {relation} {usd(self.usd)} ({spent})"
+            return f"{what} cost {least}{dollars(spent.usd)}, which {relation} {dollars(self.usd)} ({spent})"
         if spent.unpriced and self.unpriced == "fail":
             return (
                 f"what {what} cost is not known: {spent.unpriced:,} of its calls, tool runs and reviews could not be "
-                f"priced, and unknown is not 0; the rest cost {usd(spent.usd)} ({spent}). "
+                f"priced, and unknown is not 0; the rest cost {dollars(spent.usd)} ({spent}). "
                 "Give the missing price in your price file, or pass unpriced='allow'"
             )
         return None
