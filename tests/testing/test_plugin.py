@@ -197,6 +197,18 @@ def test_allowed():
     )
 
 
+def test_estimates_are_marked(run: Run) -> None:
+    """In the table as in every report."""
+    result = run("""
+from taskmeter import charge
+
+@pytest.mark.max_cost(usd=1)
+def test_it():
+    charge("0.5", category="tools", item="crm", estimated=True)
+""")
+    result.stdout.fnmatch_lines(["~$0.5000 * 0 * *::test_it", "~$0.5000 * total of 1 test", "~ partly estimated"])
+
+
 def test_a_test_that_fails_fails_for_its_own_reason(run: Run) -> None:
     """What it cost is in the table all the same; an expected failure may be one of cost."""
     result = run("""

@@ -266,6 +266,21 @@ def test_only_says_what_there_was_instead(client: openai.OpenAI) -> None:
     assert (tasks[0].key, [task.key for task in tasks[1:]]) == ("T-1", [None])
 
 
+def test_a_task_below_one_that_is_still_open_is_not_outermost() -> None:
+    """Work that was left behind: the task around both has its cost already."""
+    with recorded_tasks() as tasks:
+        outer, left_open = track_task("outer"), track_task("left open")
+        outer.__enter__()
+        left_open.__enter__()
+        with track_task("inner"):
+            charge("0.01", category="tools", item="crm")
+        outer.__exit__(None, None, None)
+        outermost = [task.name for task in tasks.outermost]
+        left_open.__exit__(None, None, None)
+    assert outermost == ["outer"]
+    assert [task.name for task in tasks] == ["inner", "outer", "left open"]
+
+
 Programs = st.recursive(
     st.integers(0, 9).map(Decimal), lambda inner: st.tuples(st.booleans(), st.lists(inner, max_size=4)), max_leaves=12
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, overload
 
@@ -43,10 +43,14 @@ class RecordedTask(Task):
         """What it came to."""
         return super().outcome or Outcome("pending")  # it has ended, so there is one
 
-    @property
-    def parent_id(self) -> str | None:
-        """The id of the task around it."""
-        return self._identity.parent_id
+    def is_inside(self, tasks: Container[str]) -> bool:
+        """Whether it is nested in one of the tasks with these ids, however deep."""
+        scope = self._scope.parent
+        while scope is not None:
+            if scope.task is not None and scope.task.id in tasks:
+                return True
+            scope = scope.parent
+        return False
 
     def tree(self) -> str:
         """Where the money went, as `taskmeter show` prints it. Needs the extra `report`."""
@@ -151,8 +155,9 @@ class RecordedTasks(Sequence[RecordedTask]):
     @property
     def outermost(self) -> list[RecordedTask]:
         """Those that are not inside another of them. Their costs add up without counting any twice."""
-        inside = {task.id for task in self}
-        return [task for task in self if task.parent_id not in inside]
+        tasks = list(self)
+        ids = {task.id for task in tasks}
+        return [task for task in tasks if not task.is_inside(ids)]
 
     def named(self, name: str) -> list[RecordedTask]:
         """Those of that name."""
