@@ -322,7 +322,9 @@ def test_function_that_somebody_put_back_is_hooked_again(meter: Meter) -> None:
     assert "failed" in {status.state for status in hook_status()}
     meter.instrument()
     with StubProvider() as stub, track_task("test") as task:
-        p.chat(Kit(stub.url))
+        kit = Kit(stub.url)
+        p.chat(kit)
+        kit.close()
     assert task.calls == 1
     assert {
         status.state for status in hook_status() if status.module.startswith("openai._") and not status.optional
