@@ -37,8 +37,8 @@ def install(session: nox.Session, *pins: str) -> None:
 
 
 def check(session: nox.Session, *more: str, old: bool = False) -> None:
-    """Runs the demo, the tests of capture and `more`, as pytest takes it. What an `old` SDK has not yet skips a test,
-    else fails it."""
+    """Runs the demo, the tests of capture and of the fake provider, and `more`, as pytest takes it. What an `old` SDK
+    has not yet skips a test, else fails it."""
     session.run("uv", "pip", "freeze", "--exclude-editable", external=True)
     session.run("taskmeter", "demo", silent=True)
     env = {"TASKMETER_OLD_SDKS": "1"} if old else {}
@@ -47,6 +47,7 @@ def check(session: nox.Session, *more: str, old: bool = False) -> None:
         "-nauto",
         "--dist=worksteal",
         "tests/capture",
+        "tests/testing/test_fakes.py",
         *more,
         *session.posargs,
         env=env,

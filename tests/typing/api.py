@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, assert_type
 
+import anthropic
+import openai
+
 import taskmeter
 from taskmeter import (
     Cost,
@@ -21,7 +24,21 @@ from taskmeter import (
     track_tool,
 )
 from taskmeter.diagnosis import Diagnosis
+from taskmeter.records import Outcome
 from taskmeter.scopes import Step, ToolRun
+from taskmeter.testing import (
+    Answer,
+    Billed,
+    Error,
+    FakeProvider,
+    RecordedTask,
+    RecordedTasks,
+    Request,
+    Spent,
+    ToolCall,
+    assert_cost_below,
+    recorded_tasks,
+)
 
 
 def key_of(ticket: str, urgent: bool = False) -> str:
@@ -176,3 +193,29 @@ def figures(task: Task, step: Step) -> None:
     taskmeter.charge(Decimal(1))
     assert_type(taskmeter.diagnose(), Diagnosis)
     assert_type((taskmeter.diagnose().healthy, str(taskmeter.diagnose())), tuple[bool, str])
+
+
+def recorded() -> None:
+    """Of the block, and of each task in it."""
+    with recorded_tasks() as tasks:
+        assert_type(tasks, RecordedTasks)
+    with assert_cost_below("0.05", name="resolve", unpriced="allow") as tasks:
+        assert_type((tasks[0], tasks[1:], tasks.only()), tuple[RecordedTask, list[RecordedTask], RecordedTask])
+    for task in tasks:
+        assert_type((task.cost, task.outcome, task.tree()), tuple[Cost, Outcome, str])
+        task.assert_cost_below(Decimal("0.05"))
+    assert_type((tasks.spent, tasks.spent.usd, tasks.spent.calls), tuple[Spent, Decimal, int])
+    assert_cost_below(1, unpriced="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def answered(request: Request) -> Answer:
+    return Answer(str(request.body["model"]), Billed(input=1_000), tool_calls=[ToolCall("crm.lookup", {"order": 17})])
+
+
+def faked() -> None:
+    """Clients keep their types."""
+    fake = FakeProvider(Answer(), Error(429), TimeoutError(), {"id": "1"}, answered, then=answered)
+    assert_type(fake.client(openai.OpenAI, max_retries=0), openai.OpenAI)
+    assert_type(fake.client(anthropic.AsyncAnthropic), anthropic.AsyncAnthropic)
+    assert_type(fake.requests, tuple[Request, ...])
+    FakeProvider("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

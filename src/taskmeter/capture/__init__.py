@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from time import time_ns
 from typing import Any
 from weakref import WeakSet
@@ -32,7 +33,7 @@ from taskmeter.errors import UsageError
 from taskmeter.telemetry import providers
 from taskmeter.telemetry.baggage import checked_trust, trust_callers
 
-__all__ = ["HookStatus", "finish", "hook_status", "instrument", "is_hook", "uninstrument"]
+__all__ = ["HookStatus", "finish", "hook_status", "hooked", "instrument", "is_hook", "uninstrument"]
 
 _PROVIDERS: tuple[Provider, ...] = (OpenAI(), Anthropic())
 
@@ -45,9 +46,17 @@ class _Clients:
     """Which clients are observed: all, or those named, and their `with_options` clones."""
 
     def __init__(self) -> None:
-        self.all = False
+        self.chosen = False
+        """Whether `instrument` said which."""
+        self.named_all = False
+        self.held = 0
+        """How many `hooked` blocks are open."""
         self.stream_usage = Settings().stream_usage
         self._named: WeakSet[Any] = WeakSet()
+
+    @property
+    def all(self) -> bool:
+        return self.named_all or self.held > 0
 
     def name(self, client: Client) -> None:
         # Clones share the HTTP client, which is thus what tells a client and its clones from others.
@@ -57,7 +66,7 @@ class _Clients:
         return self.all or _http_client(client) in self._named
 
     def clear(self) -> None:
-        self.all = False
+        self.chosen = self.named_all = False
         self._named.clear()
 
 
@@ -169,8 +178,7 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
     use_rules(rules)
     use_tokenizer(tokenizer)
     use_clock(clock)
-    if not pricing.chosen():
-        pricing.use(prices_from_environment())
+    _choose_prices()
     with _lock:
         with guarded("capture.providers"):
             providers.use(tracer_provider, meter_provider)
@@ -180,12 +188,39 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
         with guarded("capture.instrument"):
             trust_callers(trust=trusted)
             _clients.stream_usage = stream_usage
+            _clients.chosen = True
             if client is None:
-                _clients.all = True
+                _clients.named_all = True
             else:
                 _clients.name(client)
             _installed.on()
             _inherited.on()
+
+
+@contextmanager
+def hooked() -> Generator[None]:
+    """Observes every client while the block runs, unless `instrument` has said before which to observe. What it says
+    in the meantime stays. For `taskmeter.testing`."""
+    _choose_prices()
+    with _lock:
+        hold = not _clients.chosen
+        if hold:
+            _clients.held += 1
+            _installed.on()
+            _inherited.on()
+    try:
+        yield
+    finally:
+        with _lock:
+            if hold:
+                _clients.held -= 1
+                if not (_clients.held or _clients.chosen):
+                    uninstrument()
+
+
+def _choose_prices() -> None:
+    if not pricing.chosen():
+        pricing.use(prices_from_environment())
 
 
 def hook_status() -> list[HookStatus]:

@@ -17,7 +17,7 @@ from taskmeter.capture.provider import Client
 from taskmeter.capture.reading import Reading
 from taskmeter.capture.result import Result
 from taskmeter.records import Priced, WasteClass
-from taskmeter.telemetry import known, leaves, spans, suppression
+from taskmeter.telemetry import known, leaves, spans, suppression, watching
 from taskmeter.telemetry.attributes import (
     Attributes,
     context_attributes,
@@ -111,6 +111,8 @@ class Picture:
             self._span = current
             self.context = otel.get_current()
             current.set_attributes({names.SPAN_KIND: "call", **self._identity})
+            for watcher in watching.watchers:
+                watcher.saw(current)
 
     # --- the SDK's own span, which ends before the call does: what is known is put on it at once
 

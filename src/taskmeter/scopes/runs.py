@@ -22,7 +22,7 @@ from taskmeter._guard import guarded
 from taskmeter.account import Ledger, Scope, TaskIdentity, outcome_of
 from taskmeter.pricing import ToolPrice, tool_price
 from taskmeter.scopes.handles import Step, Task, ToolRun
-from taskmeter.telemetry import collected, leaves, outcomes, providers, spans
+from taskmeter.telemetry import collected, leaves, outcomes, providers, spans, watching
 from taskmeter.telemetry.attributes import (
     Attributes,
     identity_attributes,
@@ -232,6 +232,8 @@ class TaskRun(Run):
             leaves.picture(self.scope, self.span)
         self.scope.sent = None
         spans.end(self.span, attributes, error_type=error_type_of(error))
+        for watcher in watching.watchers:
+            watcher.ended(self.scope)
         with guarded("scopes.task_metrics"):
             providers.account_instruments().spent(lines, self.task.name)
             providers.instruments().task_ended(self.task.name, outcome.status, known_cost(ledger), self._seconds())

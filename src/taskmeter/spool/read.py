@@ -121,6 +121,11 @@ class SpoolReading:
         return parsed
 
 
+def records_of(line: bytes) -> list[SpanRecord]:
+    """The spans of a line that `encode_line` wrote."""
+    return [_record(*span) for span in _spans(json.loads(line))]
+
+
 def _spans(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
     """Each span of a `TracesData`, with its scope's name and its service's."""
     for resource_spans in document.get("resourceSpans", ()):

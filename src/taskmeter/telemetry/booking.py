@@ -6,12 +6,14 @@ import os
 
 from taskmeter._guard import guarded
 from taskmeter.account import Entry, LedgerLine, Scope, elsewhere
-from taskmeter.telemetry import providers
+from taskmeter.telemetry import providers, watching
 
 
 def book(scope: Scope | None, entry: Entry) -> None:
     """Books `entry` to `scope`. A task counts its spending when it ends, with its waste known; money that belongs to
     no task, or comes after its task has ended, is counted now."""
+    for watcher in watching.watchers:
+        watcher.booked(entry)
     task = None
     if scope is not None and scope.process != os.getpid():  # remembered from before a fork
         scope = None if scope.task is None else elsewhere(scope.task)

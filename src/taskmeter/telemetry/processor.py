@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
-from taskmeter.telemetry import collected, known, pictures
+from taskmeter.telemetry import collected, known, pictures, watching
 from taskmeter.telemetry.attributes import identity_attributes
 from taskmeter.telemetry.context import current_scope, stamps
 
@@ -38,6 +38,8 @@ class TaskSpanProcessor(SpanProcessor):
             instrumentation = span.instrumentation_scope
             if instrumentation is not None and stamps(instrumentation.name, parent_context):
                 span.set_attribute(names.SPAN_KIND, "call")
+            for watcher in watching.watchers:
+                watcher.saw(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called by OpenTelemetry for each span that ends."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
-from taskmeter.telemetry import providers, suppression
+from taskmeter.telemetry import providers, suppression, watching
 from taskmeter.telemetry.attributes import Attributes
 
 
@@ -28,7 +28,14 @@ def start(
     with guarded("telemetry.start_span"):
         if suppression.silent_kind(attributes.get(names.SPAN_KIND), context):
             return trace.INVALID_SPAN
-        return providers.tracer().start_span(name, context, kind, attributes, links, start_time=start_ns)
+
+        def start_by(tracer: Tracer) -> Span:
+            return tracer.start_span(name, context, kind, attributes, links, start_time=start_ns)
+
+        span = start_by(providers.tracer())
+        for watcher in watching.watchers:
+            span = watcher.started(span, start_by)
+        return span
     return trace.INVALID_SPAN
 
 

@@ -49,7 +49,8 @@ def hang_up(connection: socket.socket) -> None:
         return
 
 
-def _body(content_type: str, content: bytes) -> Body:
+def read_body(content_type: str, content: bytes) -> Body:
+    """The JSON object of a request, or the text fields of a form."""
     if not content_type.startswith("multipart/form-data"):
         return json.loads(content) if content else {}
     form = message_from_bytes(b"content-type: %b\r\n\r\n%b" % (content_type.encode(), content))
@@ -110,7 +111,7 @@ class Connection(BaseHTTPRequestHandler):
             path=url.path,
             query=url.query,
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=_body(self.headers.get("content-type", ""), content),
+            body=read_body(self.headers.get("content-type", ""), content),
         )
 
     def _open_reply(self, status: int, headers: Mapping[str, str]) -> None:

@@ -55,7 +55,7 @@ class Script:
         if step is None:
             raise UsageError(
                 f"{request.method} {request.path} is one request more than the {self._length} replies of the script; "
-                "add a reply, or give Script(..., then=succeed)"
+                "add a reply, or say with then= what answers all further ones"
             )
         return step(request) if callable(step) else step
 
