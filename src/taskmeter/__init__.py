@@ -1,6 +1,7 @@
 """taskmeter: what each completed LLM-agent task cost, where the money went, and whether it was worth it."""
 
 from taskmeter._version import __version__
+from taskmeter.account import Budget, BudgetExceeded, BudgetStop, BudgetStore, RedisBudgets
 from taskmeter.capture import instrument, uninstrument
 from taskmeter.diagnosis import diagnose
 from taskmeter.errors import TaskmeterError
@@ -11,8 +12,13 @@ from taskmeter.telemetry.exporter import CostExporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
 __all__ = [
+    "Budget",
+    "BudgetExceeded",
+    "BudgetStop",
+    "BudgetStore",
     "Cost",
     "CostExporter",
+    "RedisBudgets",
     "Task",
     "TaskSpanProcessor",
     "TaskmeterError",

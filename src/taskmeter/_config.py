@@ -26,6 +26,10 @@ class Settings:
     """Believe what inbound baggage says about the task of the caller."""
     prices: Path | Mapping[str, object] | None = None
     """The user's price file, or its content; `None` for the shipped prices alone."""
+    budgets: tuple[object, ...] | None = None
+    """`Budget`s; `None` leaves those that `instrument` was given."""
+    budget_store: object = None
+    """A `BudgetStore`; `None` to count them in this process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import copy
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from taskmeter import pricing
 from taskmeter._config import Settings, otlp_from_environment, prices_from_environment, spool_from_environment
+from taskmeter.account import Budget, BudgetStore, checked
 from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import ConfigurationError, MissingDependencyError
@@ -82,6 +83,8 @@ class Setup:
             stream_usage=settings.stream_usage,
             tokenizer=settings.tokenizer,
             trust_remote_tasks=settings.trust_remote_tasks,
+            budgets=cast("tuple[Budget, ...] | None", settings.budgets),
+            budget_store=cast("BudgetStore | None", settings.budget_store),
         )
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
@@ -176,6 +179,8 @@ def configure(
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
     prices: Prices = None,
+    budgets: Iterable[Budget] | Budget | None = None,
+    budget_store: BudgetStore | None = None,
 ) -> Setup:
     """Sets everything up; call it once, at the start of the program.
 
@@ -183,8 +188,8 @@ def configure(
     `False` for none. Where the standard `OTEL_EXPORTER_OTLP_*` variables name an endpoint, spans and metrics go there
     too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. `prices` is your
     price file, by default the one that `TASKMETER_CONFIG` names, else `taskmeter.toml` in the working directory, if it
-    is there; or the content of one. For `stream_usage`, `tokenizer` and
-    `trust_remote_tasks` see `instrument`.
+    is there; or the content of one. For `stream_usage`, `tokenizer`,
+    `trust_remote_tasks`, `budgets` and `budget_store` see `instrument`.
 
     An application that has set a `TracerProvider` of its own keeps it, with its resource: the task processor and the
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
@@ -204,6 +209,8 @@ def configure(
         tokenizer=tokenizer,
         trust_remote_tasks=checked_trust(trust_remote_tasks),
         prices=_prices(prices),
+        budgets=None if budgets is None else checked(budgets),
+        budget_store=budget_store,
     )
     use_tokenizer(tokenizer)  # first what can be refused
     with _lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import time_ns
 from typing import Any
 from weakref import WeakSet
@@ -11,9 +11,10 @@ from weakref import WeakSet
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from taskmeter import pricing
+from taskmeter import account, pricing
 from taskmeter._config import Settings, prices_from_environment
 from taskmeter._guard import guarded
+from taskmeter.account import Budget, BudgetStore, checked
 from taskmeter.capture import old_retries, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.bodies import HTTP_BODIES, HTTP_CLOSES, close_response, iter_bytes, iter_bytes_async
@@ -118,7 +119,7 @@ _inherited = Inherited([hook for hook in _seams if hook.attribute == "request"])
 _lock = threading.RLock()  # a signal handler may come back here
 
 
-def instrument(
+def instrument(  # noqa: PLR0913 - each is a setting of its own
     client: Client | None = None,
     /,
     *,
@@ -127,6 +128,8 @@ def instrument(
     stream_usage: bool = True,
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
+    budgets: Iterable[Budget] | Budget | None = None,
+    budget_store: BudgetStore | None = None,
     clock: Callable[[], int] = time_ns,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
@@ -140,6 +143,8 @@ def instrument(
     they are unpriced. Works before or after the SDKs are imported; calling it again changes the settings only. The
     price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the working directory, is read the first time,
     unless `configure` was given another.
+    `budgets` are the most that the process, tasks by name and customers may spend, counted in this process or in
+    `budget_store` for several; see docs/budgets.md. Without them those that were given before stay in force.
     Raises `UsageError` for a `client` that is not one of theirs, `MissingDependencyError` for a tokenizer that
     cannot be had, `ConfigurationError` for a setting or a price file that makes no sense.
     """
@@ -156,6 +161,7 @@ def instrument(
             )
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
+    limits = None if budgets is None else checked(budgets)
     use_tokenizer(tokenizer)
     use_clock(clock)
     if not pricing.chosen():
@@ -169,6 +175,8 @@ def instrument(
         with guarded("capture.instrument"):
             trust_callers(trust=trusted)
             _clients.stream_usage = stream_usage
+            if limits is not None:
+                account.budgets.use(limits, budget_store)
             if client is None:
                 _clients.all = True
             else:

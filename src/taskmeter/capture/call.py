@@ -18,6 +18,7 @@ from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.account import Entry
 from taskmeter.capture import open_calls, waiting
+from taskmeter.capture.admission import UNLIMITED, Admission
 from taskmeter.capture.clock import now_ns
 from taskmeter.capture.estimating import estimate
 from taskmeter.capture.picture import Picture
@@ -57,7 +58,9 @@ class Call:
         streams: bool,
         asked: bool,
         tentative: bool = False,
+        admission: Admission = UNLIMITED,
     ) -> None:
+        self._admission = admission
         self._provider = provider
         self._operation = operation
         self.asked = asked
@@ -97,7 +100,9 @@ class Call:
         }
         context = without_task(otel.set_value(known.CALL, self))
         native = provider.opens_span(client, options)
-        self._picture = Picture(self._shared, client, self._scope, context, streams=streams, native=native)
+        self._picture = Picture(
+            self._shared, client, self._scope, context, streams=streams, native=native, more=admission.attributes
+        )
         self._attempts = self._picture.attempts
         self.known = self._picture.known
         if not tentative:
@@ -273,7 +278,10 @@ class Call:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Of the prompt, and of itself: no cycle to collect."""
+        """Of the prompt, of what is still reserved, and of itself: no cycle to collect."""
+        if self._admission.hold is not None:
+            with guarded("capture.release"):
+                self._admission.release()
         self._picture.context, self._request = Context(), {}
         open_calls.over(self)
 
@@ -359,7 +367,7 @@ class Call:
             unpriced_calls=1 if priced is not None and priced.status == "unpriced" else 0,
             wasted=self._result.wasted,
         )
-        book(self._scope, entry)
+        book(self._scope, entry, self._admission.hold)
 
     def _count(self, error_type: str | None) -> None:
         if self._picture.silent:
