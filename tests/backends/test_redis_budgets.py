@@ -96,7 +96,7 @@ def _draw(key: str, usd: str, limit: str | None, ends_at: float | None = None) -
 
 
 def test_of_a_hundred_calls_of_two_processes_ten_get_through(url: str, tmp_path: Path) -> None:
-    """Two processes with fifty calls each, at once, against one budget for ten: ten reach the server, to the last cent."""
+    """Two processes with fifty calls each, at once, against one budget for ten: ten reach the server."""
     with stubbed() as (stub, _):
         command = [sys.executable, "-W", "error", "-c", CALLING, url, stub.url]
         running = [
@@ -110,7 +110,7 @@ def test_of_a_hundred_calls_of_two_processes_ten_get_through(url: str, tmp_path:
 
 
 def test_all_or_nothing(url: str) -> None:
-    """A call that one account has no room for reserves nothing in the other; what does not fit is told with the figures."""
+    """A call that one account has no room for reserves nothing in the other; the refusal has the figures of the one."""
     store = RedisBudgets(url)
     assert store.reserve("a", [_draw("one", "0.4", "1"), _draw("two", "0.4", "0.5")]) is None
     refused = store.reserve("b", [_draw("one", "0.4", "1"), _draw("two", "0.1000000001", "0.5")])

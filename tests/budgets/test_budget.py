@@ -113,14 +113,18 @@ def _stop(**figures: Any) -> BudgetStop:
     [
         (
             {},
-            "the budget of task 'resolve' is exceeded: 0.48 spent + 0.01 held by calls under way or unanswered + 0.03 "
-            "for a call of gpt-5 at worst > 0.5 usd; raise the budget, limit the output of the request, or let "
-            "on_exceeded= decide",
+            (
+                "the budget of task 'resolve' is exceeded: 0.48 spent + 0.01 held by calls under way or unanswered "
+                "+ 0.03 for a call of gpt-5 at worst > 0.5 usd; raise the budget, limit the output of the request, or let "
+                "on_exceeded= decide"
+            ),
         ),
         (
             {"reason": "calls", "spent": 3, "held": 0, "requested": 1, "limit": 3},
-            "the budget of task 'resolve' is exceeded: 3 spent + 1 for a call of gpt-5 at worst > 3 calls; raise the "
-            "budget, or let on_exceeded= decide",
+            (
+                "the budget of task 'resolve' is exceeded: 3 spent + 1 for a call of gpt-5 at worst > 3 calls; raise "
+                "the budget, or let on_exceeded= decide"
+            ),
         ),
         (
             {"reason": "seconds", "spent": 2.0, "limit": 1.5},
@@ -128,13 +132,17 @@ def _stop(**figures: Any) -> BudgetStop:
         ),
         (
             {"reason": "unpriced", "model": "mystery", "limit": None},
-            "the budget of task 'resolve' stops calls without a known price, and there is none for a call of mystery; "
-            "add its price to your price file, or set unpriced='allow'",
+            (
+                "the budget of task 'resolve' stops calls without a known price, and there is none for a call of "
+                "mystery; add its price to your price file, or set unpriced='allow'"
+            ),
         ),
         (
             {"reason": "store", "limit": None},
-            "the store of the budget of task 'resolve' does not answer, so a call of gpt-5 was not sent; with "
-            "on_failure='allow' calls go on without it",
+            (
+                "the store of the budget of task 'resolve' does not answer, so a call of gpt-5 was not sent; with "
+                "on_failure='allow' calls go on without it"
+            ),
         ),
     ],
 )

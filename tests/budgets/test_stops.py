@@ -87,7 +87,7 @@ def test_of_a_hundred_coroutines_ten_get_through(meter: Meter) -> None:
     ],
 )
 def test_budgets_in_force(budgets: Budget, owner: str, meter: Meter) -> None:
-    """By name, by customer, for the process and for each task: the second call is stopped, and says whose budget it is."""
+    """By name, by customer, for the process and for each task: the second call is stopped, by whose budget it is."""
     meter.instrument(budgets=budgets)
     with served() as (stub, kit), track_task("work", customer="acme"):
         client = kit.openai()
@@ -142,15 +142,20 @@ def test_a_day_begins_anew(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_nested_tasks_draw_on_those_around(meter: Meter) -> None:
-    """An inner task is stopped by the outer budget, and all that it spent counts there; a step has no budget of its own."""
+    """An inner task is stopped by the budget around it, where all that it spent counts too."""
     with served() as (stub, kit), track_task("outer", budget=Budget(calls=3)) as outer:
         client = kit.openai()
         client.chat.completions.create(**CALL)
-        with pytest.raises(BudgetExceeded) as raised, track_task("inner", budget=Budget(calls=9)):
+
+        @track_task("inner", budget=Budget(calls=9))
+        def inner_task() -> None:
             for _ in range(9):
                 with track_step("draft"):
                     client.chat.completions.create(**CALL)
-        assert raised.value.stop.owner == "task 'outer'"
+
+        stopped = tried(inner_task)
+        assert stopped is not None
+        assert stopped.stop.owner == "task 'outer'"
         with track_task("inner", budget=Budget(usd=WORST - Decimal("0.00000001"))) as other:
             error = tried(lambda: client.chat.completions.create(**CALL))
     assert error is not None
@@ -165,18 +170,22 @@ def test_nested_tasks_draw_on_those_around(meter: Meter) -> None:
 
 def test_the_error_brings_the_partial_result(meter: Meter) -> None:
     """What the innermost task has said that there is of its result."""
-    with (
-        served() as (_, kit),
-        pytest.raises(BudgetExceeded) as raised,
-        track_task("work", budget=Budget(calls=2)) as task,
-    ):
+    tasks: list[Any] = []
+
+    @track_task(budget=Budget(calls=2))
+    def work(client: Any) -> None:
         pages: list[str] = []
-        task.partial(pages)
+        tasks.append(current_task())
+        tasks[0].partial(pages)
         while True:
             with track_task("page"):
-                pages.append(kit.openai().chat.completions.create(**CALL).choices[0].message.content or "")
-    assert raised.value.partial == ["Done.", "Done."]
-    assert task.outcome is not None
+                pages.append(client.chat.completions.create(**CALL).choices[0].message.content)
+
+    with served() as (_, kit):
+        error = tried(lambda: work(kit.openai()))
+    (task,) = tasks
+    assert error is not None
+    assert error.partial == ["Done.", "Done."]
     assert (task.outcome.status, task.outcome.reason) == ("failed", "budget: calls")
     assert task.cost.wasted == task.cost.total
     task.partial("too late")
@@ -244,7 +253,7 @@ def test_a_callable_switches_the_model_half_way(meter: Meter) -> None:
         stops.append(stop)
         return {"model": "gpt-5-nano", "max_tokens": 20}
 
-    budget = Budget(usd=3 * WORST, on_exceeded=cheaper)
+    budget = Budget(usd="0.00027", on_exceeded=cheaper)
     with served() as (stub, kit), track_task("work", budget=budget) as task:
         client = kit.openai()
         models = [client.chat.completions.create(**CALL).model for _ in range(5)]
@@ -252,7 +261,6 @@ def test_a_callable_switches_the_model_half_way(meter: Meter) -> None:
     assert [call.body["max_completion_tokens"] for call in stub.requests] == [24, 24, 24, 20, 20]
     # 3 at 0.000078; 2 of 120 tokens at 0.05 and 24 at 0.40 USD per million
     assert task.cost.total == Decimal("0.0002652")
-    assert task.cost.total > 3 * WORST - 2 * WORST
     assert (stops[0].model, stops[0].request["max_completion_tokens"], stops[0].spent) == (
         "gpt-5-mini",
         24,
@@ -390,15 +398,14 @@ def test_accounts_do_not_pile_up(meter: Meter, monkeypatch: pytest.MonkeyPatch) 
     assert len(account.budgets._accounts) == 10
 
 
-def test_what_is_called_is_pure(meter: Meter) -> None:
-    """A callable gets a view of the request: to change it, it returns the change."""
+def test_a_callable_sees_the_request(meter: Meter) -> None:
+    """It cannot change what it sees: it returns the change."""
 
     def decide(stop: BudgetStop) -> None:
-        with pytest.raises(TypeError):
-            stop.request["model"] = "x"  # type: ignore[index]
-        raise KeyboardInterrupt
+        stop.request["model"] = "x"  # type: ignore[index]
 
     with served() as (stub, kit), track_task("work", budget=Budget(tokens=1, on_exceeded=decide)):
-        with pytest.raises(KeyboardInterrupt):
-            kit.openai().chat.completions.create(**CALL)
+        error = tried(lambda: kit.openai().chat.completions.create(**CALL))
+    assert error is not None
+    assert isinstance(error.__cause__, TypeError)
     assert len(stub.requests) == 0
