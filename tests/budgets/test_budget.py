@@ -115,8 +115,8 @@ def _stop(**figures: Any) -> BudgetStop:
             {},
             (
                 "the budget of task 'resolve' is exceeded: 0.48 spent + 0.01 held by calls under way or unanswered "
-                "+ 0.03 for a call of gpt-5 at worst > 0.5 usd; raise the budget, limit the output of the request, or let "
-                "on_exceeded= decide"
+                "+ 0.03 for a call of gpt-5 at worst > 0.5 usd; raise the budget, limit the output of the request, or "
+                "let on_exceeded= decide"
             ),
         ),
         (

@@ -46,7 +46,11 @@ def decide(stop: BudgetStop) -> dict[str, object] | None:
     return {"model": "gpt-5-nano"} if stop.reason == "usd" else None
 
 
-@track_task(budget=lambda ticket: Budget(usd="0.5", on_exceeded=decide) if ticket else None)
+def allowance(ticket: str) -> Budget | None:
+    return Budget(usd="0.5", on_exceeded=decide) if ticket else None
+
+
+@track_task(budget=allowance)
 def limited(ticket: str) -> int:
     return len(ticket)
 
