@@ -209,7 +209,7 @@ def configure(
         tokenizer=tokenizer,
         trust_remote_tasks=checked_trust(trust_remote_tasks),
         prices=_prices(prices),
-        budgets=None if budgets is None else checked(budgets),
+        budgets=checked(budgets, budget_store),
         budget_store=budget_store,
     )
     use_tokenizer(tokenizer)  # first what can be refused

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from taskmeter import Budget, BudgetExceeded, BudgetStop, TaskmeterError, instrument, track_task
+from taskmeter import Budget, BudgetExceeded, BudgetStop, RedisBudgets, TaskmeterError, instrument, track_task
 from taskmeter.errors import ConfigurationError, MissingDependencyError, UsageError
 
 
@@ -41,6 +41,19 @@ def test_money_is_taken_as_it_prints() -> None:
     """0.1 is 0.1, and budgets that say the same are the same."""
     assert Budget(usd=0.1) == Budget(usd="0.1") == Budget(usd=Decimal("0.1"))
     assert Budget(usd=0.1).limits.usd == Decimal("0.1")
+
+
+def test_stores_have_to_make_sense() -> None:
+    """What is no store, has nothing to keep, or cannot count a limit."""
+    store = RedisBudgets("redis://localhost")
+    budget = Budget(usd=9_000_001)
+    for settings, message in (
+        ({"budgets": budget, "budget_store": "redis://"}, "budget_store='redis://' is no BudgetStore"),
+        ({"budget_store": store}, "keeps budgets for several processes; pass budgets= too"),
+        ({"budgets": budget, "budget_store": store}, "counts exactly up to 9000000 USD only"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            instrument(**settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -148,10 +161,12 @@ def _stop(**figures: Any) -> BudgetStop:
 )
 def test_the_error_shows_the_figures_and_the_fix(figures: Any, message: str) -> None:
     """And carries them, also through a pickle: work comes back from other processes."""
-    error = BudgetExceeded(_stop(**figures), partial="half")
+    budget = Budget(usd="0.50", on_exceeded=lambda _: None)
+    error = BudgetExceeded(_stop(**figures, budget=budget, request={"input": "a secret"}), partial="half")
     copy = pickle.loads(pickle.dumps(error))
     assert str(error) == str(copy) == message
     assert isinstance(error, TaskmeterError)
+    assert "secret" not in repr(error) + repr(vars(error))
     assert (copy.reason, copy.spent, copy.limit, copy.requested, copy.partial, copy.budget) == (
         error.stop.reason,
         error.stop.spent,
@@ -164,8 +179,6 @@ def test_the_error_shows_the_figures_and_the_fix(figures: Any, message: str) -> 
 
 def test_the_redis_store_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra, how to install it; with a URL or setting that makes no sense, what would."""
-    from taskmeter import RedisBudgets
-
     with pytest.raises(UsageError, match="the URL of RedisBudgets makes no sense"):
         RedisBudgets("no url")
     with pytest.raises(UsageError, match="on_failure='perhaps' must be 'allow' or 'stop'"):

@@ -201,21 +201,33 @@ budgets: Final = Budgets()
 """Those of this process."""
 
 
-def checked(given: object, argument: str = "budgets") -> tuple[Budget, ...]:
-    """`given` as budgets for `configure(budgets=...)`. Raises `ConfigurationError` for what makes no sense."""
+def checked(given: object, store: object = None) -> tuple[Budget, ...] | None:
+    """What `configure(budgets=..., budget_store=...)` was given, as budgets; `None` for none.
+
+    Raises `ConfigurationError` for what makes no sense.
+    """
+    if given is None:
+        if store is not None:
+            raise ConfigurationError(f"budget_store={store!r} keeps budgets for several processes; pass budgets= too")
+        return None
+    if store is not None and not all(callable(getattr(store, name, None)) for name in ("reserve", "settle", "state")):
+        raise ConfigurationError(f"budget_store={store!r} is no BudgetStore; pass RedisBudgets('redis://...')")
     several = (given,) if isinstance(given, Budget) else given
     if not isinstance(several, Iterable):
-        raise ConfigurationError(f"{argument}={given!r} must be a Budget or a list of them")
+        raise ConfigurationError(f"budgets={given!r} must be a Budget or a list of them")
     found = tuple(cast("Iterable[object]", several))
     places: set[object] = set()
     for each in found:
         if not isinstance(each, Budget):
-            raise ConfigurationError(f"{argument}= has {each!r}; pass Budget objects")
+            raise ConfigurationError(f"budgets= has {each!r}; pass Budget objects")
         if each.seconds is not None and each.per != "task":
-            raise ConfigurationError(f"{argument}= has {each!r}: seconds= is for each task; say per='task' as well")
+            raise ConfigurationError(f"budgets= has {each!r}: seconds= is for each task; say per='task' as well")
+        largest, usd = getattr(store, "largest_usd", None), each.limits.usd
+        if largest is not None and usd is not None and usd > largest and each.per != "task":
+            raise ConfigurationError(f"budgets= has {each!r}, but {store!r} counts exactly up to {largest} USD only")
         place = (each.task, each.customer, each.per)
         if place in places:
-            raise ConfigurationError(f"{argument}= has two budgets for the same as {each!r}; say both limits in one")
+            raise ConfigurationError(f"budgets= has two budgets for the same as {each!r}; say both limits in one")
         places.add(place)
     return cast("tuple[Budget, ...]", found)
 

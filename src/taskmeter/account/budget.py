@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
@@ -73,8 +73,8 @@ class BudgetStop:
     requested: Decimal | float
     """The worst case of this call."""
     model: str
-    request: Mapping[str, Any]
-    """The body of the request. A view: it cannot be changed."""
+    request: Mapping[str, Any] = field(repr=False)
+    """The body of the request. A view: it cannot be changed. Empty in `BudgetExceeded`: an error holds no prompt."""
 
     def __str__(self) -> str:
         call = f"a call of {self.model or 'no model'}"
@@ -100,7 +100,8 @@ class BudgetStop:
 
 
 def _shown(amount: Decimal | float) -> str:
-    return format(amount.normalize(), "f") if isinstance(amount, Decimal) else str(amount)
+    text = format(amount, "f") if isinstance(amount, Decimal) else str(amount)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 class BudgetExceeded(TaskmeterError):  # noqa: N818 - it says what happened, and is no misuse
@@ -112,12 +113,15 @@ class BudgetExceeded(TaskmeterError):  # noqa: N818 - it says what happened, and
     """
 
     def __init__(self, stop: BudgetStop, partial: Any = None) -> None:
-        super().__init__(stop, partial)
-        self.stop = stop
+        super().__init__(str(stop))
+        self.stop = replace(stop, request={})
         self.partial: Any = partial
 
-    def __str__(self) -> str:
-        return str(self.stop)
+    def __reduce__(self) -> tuple[object, ...]:
+        budget = self.budget
+        if callable(budget.on_exceeded):  # seldom can be pickled, and has been asked
+            budget = replace(budget, on_exceeded="raise")
+        return type(self), (replace(self.stop, budget=budget), self.partial)
 
     @property
     def budget(self) -> Budget:

@@ -111,8 +111,8 @@ def draw(purse: Purse | None, entry: Entry, hold: Hold | None) -> None:
     usd = total(charge.amount for charge in entry.charges)
     spent = Amounts(usd, entry.usage.input_tokens + entry.usage.output_tokens, entry.calls)
     if hold is not None:
-        unknown = max(entry.exposed_attempts, min(entry.unpriced_calls, 1))
-        hold.settle(Outlay(spent, unknown, entry.exposed_attempts))
+        unpriced = max(entry.exposed_attempts, min(entry.unpriced_calls, 1))
+        hold.settle(Outlay(spent, unpriced, entry.exposed_attempts if spent.tokens else unpriced))
     elif purse is not None and spent != NOTHING:
         _, spending = _hold([Ask(account, NOTHING, enforced=False) for account in purse.accounts])
         spending.settle(Outlay(spent))

@@ -19,11 +19,10 @@ from taskmeter.account.store import SharedDraw, SharedRefused
 from taskmeter.account.tally import Outlay, State
 from taskmeter.errors import MissingDependencyError, UsageError
 
-LARGEST_USD: Final = Decimal(9_000_000)
-"""Of a limit: what a double counts exactly in nano-USD."""
 MOST_OWED: Final = 10_000
 """Settlements that wait for Redis to answer again. Of more, the oldest are lost."""
-_MOST_AT_ONCE: Final = 100
+_MOST_AT_ONCE: Final = 20
+"""Of those that one call tells it."""
 _NANO: Final = Decimal(10) ** 9
 _EXACT: Final = Context(prec=60)
 
@@ -124,6 +123,8 @@ class RedisBudgets:
                 raise UsageError(f"{argument}={value!r} must be a positive number of seconds")
         self.fail_open = on_failure == "allow"
         """Whether calls go on while Redis does not answer."""
+        self.largest_usd: Decimal | None = Decimal(9_000_000)
+        """What Lua's doubles count exactly in nano-USD."""
         self._prefix = prefix
         self._lease = int(lease_seconds)
         self._retry_seconds = retry_seconds

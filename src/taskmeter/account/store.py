@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from taskmeter.account.budget import Amounts, Limits, Unit
@@ -38,6 +39,8 @@ class BudgetStore(Protocol):
 
     fail_open: bool
     """Whether calls go on while the store does not answer; else they are stopped."""
+    largest_usd: Decimal | None
+    """The largest limit in money that it counts exactly; `None` where there is none."""
 
     def reserve(self, hold: str, draws: Sequence[SharedDraw]) -> SharedRefused | None:
         """Reserves all of `draws` under the id `hold`, or none, atomically.

@@ -161,7 +161,7 @@ def instrument(  # noqa: PLR0913 - each is a setting of its own
             )
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
-    limits = None if budgets is None else checked(budgets)
+    limits = checked(budgets, budget_store)
     use_tokenizer(tokenizer)
     use_clock(clock)
     if not pricing.chosen():
