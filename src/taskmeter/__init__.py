@@ -2,6 +2,7 @@
 
 from taskmeter._config import WasteRules
 from taskmeter._version import __version__
+from taskmeter.account import Budget, BudgetExceeded, BudgetStop, BudgetStore, RedisBudgets
 from taskmeter.capture import instrument, uninstrument
 from taskmeter.diagnosis import diagnose
 from taskmeter.errors import TaskmeterError
@@ -22,9 +23,14 @@ from taskmeter.telemetry.exporter import CostExporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
 __all__ = [
+    "Budget",
+    "BudgetExceeded",
+    "BudgetStop",
+    "BudgetStore",
     "Context",
     "Cost",
     "CostExporter",
+    "RedisBudgets",
     "Task",
     "TaskSpanProcessor",
     "TaskmeterError",

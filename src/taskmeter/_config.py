@@ -72,6 +72,10 @@ class Settings:
     """The user's price file, or its content; `None` for the shipped prices alone."""
     waste: WasteRules = field(default_factory=WasteRules)
     """What counts as waste where only a threshold can tell."""
+    budgets: tuple[object, ...] | None = None
+    """`Budget`s; `None` leaves those that `instrument` was given."""
+    budget_store: object = None
+    """A `BudgetStore`; `None` to count them in this process."""
 
 
 @dataclass(frozen=True, slots=True)

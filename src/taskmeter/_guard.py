@@ -57,7 +57,7 @@ class Breaker:
             if row < LIMIT or self.off:
                 return
             self.off = True
-        _warn("taskmeter failed %d times in a row in %s and turns its hook on %s off", row, place, self.hook)
+        warn("taskmeter failed %d times in a row in %s and turns its hook on %s off", row, place, self.hook)
 
     def reset(self) -> None:
         """On again, as new."""
@@ -109,7 +109,7 @@ def record_fault(place: str, fault: Exception) -> bool:
     if strict:
         return False
     if first:
-        _warn(
+        warn(
             "taskmeter failed in %s and goes on without it; further faults there are only counted",
             place,
             exc_info=fault,
@@ -127,7 +127,8 @@ def _described(fault: Exception) -> str:
     return f"{name} at {trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
 
 
-def _warn(message: str, *values: object, exc_info: Exception | None = None) -> None:
+def warn(message: str, *values: object, exc_info: Exception | None = None) -> None:
+    """Logs a warning, whatever the application's log handlers do."""
     try:
         log.warning(message, *values, exc_info=exc_info)
     except Exception:  # noqa: BLE001 - the application's own log handler failed, and there is nobody to tell

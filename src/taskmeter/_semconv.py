@@ -76,6 +76,26 @@ CACHE_SAVED: Final = (
 )
 UNPRICED_CALLS: Final = "taskmeter.unpriced_calls"  # int
 
+# --- budgets, on task spans that have or draw on one; nested tasks included
+BUDGET_USD: Final = "taskmeter.budget.usd"  # double, the limit of the task's own budget
+BUDGET_TOKENS: Final = "taskmeter.budget.tokens"  # int, likewise
+BUDGET_CALLS: Final = "taskmeter.budget.calls"  # int, likewise
+BUDGET_SECONDS: Final = "taskmeter.budget.seconds"  # double, likewise
+BUDGET_SPENT_USD: Final = "taskmeter.budget.spent.usd"  # double, spent of it
+BUDGET_SPENT_TOKENS: Final = "taskmeter.budget.spent.tokens"  # int, likewise
+BUDGET_SPENT_CALLS: Final = "taskmeter.budget.spent.calls"  # int, likewise
+BUDGET_EXPOSED_USD: Final = "taskmeter.budget.exposed.usd"  # double, held for what may be billed, where there is any
+BUDGET_STOPPED: Final = "taskmeter.budget.stopped"  # usd | tokens | calls | seconds | unpriced | store: the last stop
+BUDGET_STOPPED_BY: Final = "taskmeter.budget.stopped.by"  # string, the owner of that budget
+BUDGET_STOPPED_CALLS: Final = "taskmeter.budget.stopped_calls"  # int, calls that were not sent
+BUDGET_DEGRADED_CALLS: Final = "taskmeter.budget.degraded_calls"  # int, calls that were changed
+BUDGET_UNPRICED_CALLS: Final = "taskmeter.budget.unpriced_calls"  # int, calls that a limit in money does not cover
+BUDGET_WARNED: Final = "taskmeter.budget.warned"  # as `stopped`: a limit that was gone over, as on_exceeded allows
+
+# --- budgets, on calls
+BUDGET_DEGRADED: Final = "taskmeter.budget.degraded"  # string, what a budget changed of the request
+BUDGET_REQUESTED_MODEL: Final = "taskmeter.budget.requested_model"  # string, what the application had asked for
+
 # --- call spans: `{operation} {model}`, CLIENT
 PROVIDER: Final = "gen_ai.provider.name"
 REQUEST_MODEL: Final = "gen_ai.request.model"

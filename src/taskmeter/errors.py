@@ -3,6 +3,7 @@
 TaskmeterError                 root: catch this to catch all of ours
 ├── UsageError                 a function was called with an argument that makes no sense (also a ValueError)
 ├── ConfigurationError         `configure()` or an environment variable cannot be honoured (also a ValueError)
+├── BudgetExceeded             a call was not sent, as a budget has no room for it; drawn here, made by the account
 ├── MissingDependencyError     an extra is not installed; the message is the exact `pip install` (also an ImportError)
 └── SpoolError                 the spool directory named to a report is missing or holds nothing (also an OSError)
 """

@@ -7,7 +7,7 @@ import copy
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -30,7 +30,7 @@ from taskmeter._config import (
     prices_from_environment,
     spool_from_environment,
 )
-from taskmeter.account import marks
+from taskmeter.account import Budget, BudgetStore, checked, marks
 from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.capture.context import checked_context
 from taskmeter.capture.tokens import use_tokenizer
@@ -94,6 +94,8 @@ class Setup:
             trust_remote_tasks=settings.trust_remote_tasks,
             context=settings.context,
             waste=settings.waste,
+            budgets=cast("tuple[Budget, ...] | None", settings.budgets),
+            budget_store=cast("BudgetStore | None", settings.budget_store),
         )
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
@@ -180,7 +182,7 @@ Spool = str | Path | bool | None
 """A directory, `False` for no spool, `None` or `True` for the default directory."""
 
 
-def configure(
+def configure(  # noqa: PLR0913 - each setting is said by name
     *,
     service_name: str | None = None,
     spool: Spool = None,
@@ -190,6 +192,8 @@ def configure(
     context: bool = True,
     waste: WasteRules | None = None,
     prices: Prices = None,
+    budgets: Iterable[Budget] | Budget | None = None,
+    budget_store: BudgetStore | None = None,
 ) -> Setup:
     """Sets everything up; call it once, at the start of the program.
 
@@ -198,7 +202,7 @@ def configure(
     too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. `prices` is your
     price file, by default the one that `TASKMETER_CONFIG` names, else `taskmeter.toml` in the working directory, if it
     is there; or the content of one. For `stream_usage`, `tokenizer`,
-    `trust_remote_tasks`, `context` and `waste` see `instrument`.
+    `trust_remote_tasks`, `context`, `waste`, `budgets` and `budget_store` see `instrument`.
 
     An application that has set a `TracerProvider` of its own keeps it, with its resource: the task processor and the
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
@@ -220,6 +224,8 @@ def configure(
         context=checked_context(context),
         waste=checked_rules(waste),
         prices=_prices(prices),
+        budgets=checked(budgets, budget_store),
+        budget_store=budget_store,
     )
     use_tokenizer(tokenizer)  # first what can be refused
     with _lock:

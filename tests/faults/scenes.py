@@ -12,7 +12,7 @@ import anthropic
 import openai
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from taskmeter import carry, document, pricing, record_outcome, track_task, track_tool
+from taskmeter import Budget, account, carry, document, pricing, record_outcome, track_task, track_tool
 from taskmeter.capture import old_retries
 from taskmeter.capture.hooks import Hooks
 from taskmeter.demo.stub import Error, openai_chat
@@ -52,6 +52,21 @@ def scopes(meter: Meter) -> Any:
     finally:
         pricing.use(None)
     return seen, task.name, unpriced.name
+
+
+ANSWERED = (openai_chat(GPT),)
+
+
+def budgeted(meter: Meter) -> Any:
+    """A call under budgets of which one is only warned of."""
+    meter.instrument(budgets=[Budget(usd=100), Budget(calls=50, per="task")])
+    try:
+        with track_task("work", budget=Budget(tokens=1, on_exceeded="warn")):
+            run = run_metered(p.chat, ANSWERED, meter)
+    finally:
+        account.budgets.use((), None)
+        account.budgets.active = False
+    return run.seen, run.bodies
 
 
 SCOPES = (["a page", "shipped", 1, 2, 3, "shipped"], "work", "unpriced")

@@ -242,6 +242,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Case]]:
         *(_old(program) for program in (scenes.old_chat, scenes.old_chat_async)),
         Case("scopes", lambda: ([5, 1], None, True), _scopes),
         Case("more scopes", lambda: scenes.SCOPES, scenes.scopes),
+        Case("budgets", lambda: run_bare(p.chat, scenes.ANSWERED), scenes.budgeted),
         Case("late import", lambda: 1, lambda _: _late_import(directory, during=False)),
         Case("import meanwhile", lambda: 1, lambda _: _late_import(directory, during=True)),
         Case("delivery", lambda: None, lambda _: _delivery(directory)),

@@ -12,7 +12,11 @@ import openai
 
 import taskmeter
 from taskmeter import (
+    Budget,
+    BudgetExceeded,
+    BudgetStop,
     Cost,
+    RedisBudgets,
     Task,
     Usage,
     carry,
@@ -53,6 +57,19 @@ def bare(ticket: str, *, urgent: bool = False) -> int:
 @track_task("resolve", key=key_of, customer="acme", labels={"tier": "gold"})
 def called(ticket: str, urgent: bool = False) -> int:
     return len(ticket) + urgent
+
+
+def decide(stop: BudgetStop) -> dict[str, object] | None:
+    return {"model": "gpt-5-nano"} if stop.reason == "usd" else None
+
+
+def allowance(ticket: str) -> Budget | None:
+    return Budget(usd="0.5", on_exceeded=decide) if ticket else None
+
+
+@track_task(budget=allowance)
+def limited(ticket: str) -> int:
+    return len(ticket)
 
 
 @track_step
@@ -115,6 +132,7 @@ class Desk:
 def decorated_functions_keep_their_types() -> None:
     assert_type(bare("T-1", urgent=True), int)
     assert_type(called("T-1", True), int)
+    assert_type(limited("T-1"), int)
     assert_type(called(ticket="T-1"), int)
     assert_type(generator("T-1"), Generator[int, str, bool])
     assert_type(fetch("T-1"), bytes)
@@ -134,6 +152,15 @@ def wrong_calls_are_errors() -> None:
     bare("T-1", True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     called(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     charge("1", category="food")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def budgets() -> None:
+    taskmeter.configure(budgets=[Budget(usd=1, per="day")], budget_store=RedisBudgets("redis://localhost"))
+    Budget(usd=1, per="week")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    try:
+        bare("T-1")
+    except BudgetExceeded as error:
+        assert_type(error.spent, Decimal | float)
 
 
 async def carried() -> None:

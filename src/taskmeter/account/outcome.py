@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from taskmeter.account.budget import BudgetExceeded
 from taskmeter.records import Charge, Outcome
 
 SUCCEEDED = Outcome("succeeded")
@@ -13,10 +14,13 @@ def outcome_of(error: BaseException | None) -> Outcome:
     """The default outcome of a scope that ended with `error`, or without one.
 
     An `Exception` fails it. Anything else (`CancelledError`, `GeneratorExit`, `KeyboardInterrupt`) is somebody
-    stopping the work: abandoned. The reason is the type only; a message may hold a prompt or a secret.
+    stopping the work: abandoned. The reason is the type only; a message may hold a prompt or a secret. A budget says
+    which of its limits was reached.
     """
     if error is None:
         return SUCCEEDED
+    if isinstance(error, BudgetExceeded):
+        return Outcome("failed", reason=f"budget: {error.reason}")
     return Outcome("failed" if isinstance(error, Exception) else "abandoned", reason=type(error).__name__)
 
 

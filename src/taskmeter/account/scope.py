@@ -41,6 +41,10 @@ class Scope:
     outcome: Outcome | None = None
     """What was said of a task so far, and what it came to when it ended."""
     closed: bool = False
+    purse: object = None
+    """Of a task under budgets, and of its steps: the `Purse` that it spends from."""
+    partial: Any = None
+    """Of a task: what the application said there is of its result, for who catches `BudgetExceeded`."""
     held: list[Any] = field(default_factory=list[Any])
     """Of a task: what is to be pictured when it ends. Not for the account."""
     rejected: bool = False
@@ -58,7 +62,7 @@ class Scope:
 
     def end(self) -> None:
         """Nothing is opened inside any more."""
-        self.closed = True
+        self.closed, self.partial = True, None
         self.steps.clear()  # they know this scope: let go, so that no cycle is left to collect
 
     def opens(self, name: str, step: Scope) -> None:
@@ -91,3 +95,10 @@ def elsewhere(task: TaskIdentity) -> Scope:
     ledger = Ledger()
     ledger.drain()
     return Scope(task if task.remote else replace(task, remote=True), ledger)
+
+
+def partial_of(scope: Scope | None) -> Any:
+    """What the innermost task from `scope` outwards that said so has of its result; `None` if none did."""
+    while scope is not None and scope.partial is None:
+        scope = scope.parent
+    return None if scope is None else scope.partial

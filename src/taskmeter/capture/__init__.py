@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from time import time_ns
 from typing import Any
@@ -12,10 +12,10 @@ from weakref import WeakSet
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from taskmeter import pricing
+from taskmeter import account, pricing
 from taskmeter._config import Settings, WasteRules, checked_rules, prices_from_environment
 from taskmeter._guard import guarded
-from taskmeter.account import use_rules
+from taskmeter.account import Budget, BudgetStore, checked, use_rules
 from taskmeter.account.sent import use_context
 from taskmeter.capture import old_retries, reasks, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
@@ -142,6 +142,8 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
     trust_remote_tasks: bool = False,
     context: bool = True,
     waste: WasteRules | None = None,
+    budgets: Iterable[Budget] | Budget | None = None,
+    budget_store: BudgetStore | None = None,
     clock: Callable[[], int] = time_ns,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
@@ -157,6 +159,8 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
     they are unpriced. Works before or after the SDKs are imported; calling it again changes the settings only. The
     price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the working directory, is read the first time,
     unless `configure` was given another.
+    `budgets` are the most that the process, tasks by name and customers may spend, counted in this process or in
+    `budget_store` for several; see docs/budgets.md. Without them those that were given before stay in force.
     Raises `UsageError` for a `client` that is not one of theirs, `MissingDependencyError` for a tokenizer that
     cannot be had, `ConfigurationError` for a setting or a price file that makes no sense.
     """
@@ -174,6 +178,7 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
     rules = checked_rules(waste)
+    limits = checked(budgets, budget_store)
     use_context(on=checked_context(context))
     use_rules(rules)
     use_tokenizer(tokenizer)
@@ -189,6 +194,8 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
             trust_callers(trust=trusted)
             _clients.stream_usage = stream_usage
             _clients.chosen = True
+            if limits is not None:
+                account.budgets.use(limits, budget_store)
             if client is None:
                 _clients.named_all = True
             else:

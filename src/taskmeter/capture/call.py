@@ -17,6 +17,7 @@ from opentelemetry.context import Context
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.capture import open_calls, waiting
+from taskmeter.capture.admission import UNLIMITED, Admission
 from taskmeter.capture.clock import now_ns
 from taskmeter.capture.context import measured, shared_out
 from taskmeter.capture.estimating import estimate
@@ -58,7 +59,9 @@ class Call:
         streams: bool,
         asked: bool,
         tentative: bool = False,
+        admission: Admission = UNLIMITED,
     ) -> None:
+        self._admission = admission
         self._provider = provider
         self._operation = operation
         self.asked = asked
@@ -101,7 +104,9 @@ class Call:
         }
         context = without_task(otel.set_value(known.CALL, self))
         native = provider.opens_span(client, options)
-        self._picture = Picture(self._shared, client, self._scope, context, streams=streams, native=native)
+        self._picture = Picture(
+            self._shared, client, self._scope, context, streams=streams, native=native, more=admission.attributes
+        )
         if self.prompt is not None:
             self._picture.fingerprint = self.prompt.fingerprint.hex()
         self._attempts = self._picture.attempts
@@ -279,7 +284,10 @@ class Call:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Of the prompt, and of itself: no cycle to collect."""
+        """Of the prompt, of what is still reserved, and of itself: no cycle to collect."""
+        if self._admission.hold is not None:
+            with guarded("capture.release"):
+                self._admission.release()
         self._picture.context, self._request = Context(), {}
         open_calls.over(self)
 
@@ -369,7 +377,7 @@ class Call:
             exposed_attempts=self._attempts.exposed,
             retry_ns=self._attempts.lost_ns,
         )
-        book(self._scope, entry)
+        book(self._scope, entry, self._admission.hold)
         self._asked.ended(got=entry.waste not in ("failed_call", "aborted_stream"))
 
     def _count(self, error_type: str | None) -> None:

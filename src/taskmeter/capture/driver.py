@@ -15,7 +15,9 @@ from typing import Any
 from opentelemetry.context import Context
 
 from taskmeter._guard import Breaker, guarded
+from taskmeter.account import budgets
 from taskmeter.capture import agents, batches, waiting
+from taskmeter.capture.admission import UNLIMITED, Admission, admit
 from taskmeter.capture.call import Call
 from taskmeter.capture.current import current_call, streamed_call, without_call
 from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
@@ -93,7 +95,10 @@ class Driver:
         return result
 
     def _begin(self, client: Client, args: Args, kwargs: Kwargs) -> tuple[Call | None, Args, Kwargs]:
-        """The call that this request is, and its arguments, which may now ask for usage."""
+        """The call that this request is, and its arguments, which may now ask for usage, or what a budget leaves of it.
+
+        Raises `BudgetExceeded` for a call that is not to be sent.
+        """
         with guarded("capture.begin", self.requests):
             options = _argument(args, kwargs, 1, "options")
             if not self._enabled(client):
@@ -102,26 +107,42 @@ class Driver:
             operation = known or self._provider.possible_operation(options)
             if operation is None or (known is None and waiting.at(request_path(options)) is not None):
                 return None, args, kwargs
-            streams = bool(kwargs.get("stream")) or request_body(options).get("stream") is True
-            asking: Options | None = None
-            # What we ask for we also have to hide, from a response and a stream that come through here.
-            if streams and self._stream_usage() and not (self.responses.off or self.streams.off):
-                asking = self._provider.with_usage(client, options, operation)
-            call = Call(
-                self._provider,
-                client,
-                options,
-                operation,
-                streams=streams,
-                asked=asking is not None,
-                tentative=known is None,
-            )
-            if asking is None:
-                return call, args, kwargs
-            if len(args) > 1:
-                return call, (args[0], asking, *args[2:]), kwargs
-            return call, args, {**kwargs, "options": asking}
+            if known is None or not budgets.active:
+                return self._open(client, args, kwargs, operation, UNLIMITED, tentative=known is None)
+            admission = admit(self._provider, client, options, operation)
+            try:
+                return self._open(client, args, kwargs, operation, admission, tentative=False)
+            except BaseException:
+                admission.release()
+                raise
         return None, args, kwargs
+
+    def _open(
+        self, client: Client, args: Args, kwargs: Kwargs, operation: str, admission: Admission, *, tentative: bool
+    ) -> tuple[Call, Args, Kwargs]:
+        given = _argument(args, kwargs, 1, "options")
+        options = given if admission.options is None else admission.options
+        streams = bool(kwargs.get("stream")) or request_body(options).get("stream") is True
+        asking: Options | None = None
+        # What we ask for we also have to hide, from a response and a stream that come through here.
+        if streams and self._stream_usage() and not (self.responses.off or self.streams.off):
+            asking = self._provider.with_usage(client, options, operation)
+        call = Call(
+            self._provider,
+            client,
+            options,
+            operation,
+            streams=streams,
+            asked=asking is not None,
+            tentative=tentative,
+            admission=admission,
+        )
+        sent = options if asking is None else asking
+        if sent is given:
+            return call, args, kwargs
+        if len(args) > 1:
+            return call, (args[0], sent, *args[2:]), kwargs
+        return call, args, {**kwargs, "options": sent}
 
     def _aside(self, client: Client, args: Args, kwargs: Kwargs, retrieved: Call | None) -> Context | None:
         """The context for a request that is no call, where it is not the current one; `retrieved` is the call made

@@ -30,10 +30,11 @@ from taskmeter.telemetry.context import with_stamp
 
 
 class Picture:
-    """Of one call, which runs in `context`; `shared` is what its span and its metrics both say."""
+    """Of one call, which runs in `context`; `shared` is what its span and metrics both say, `more` its span only."""
 
     __slots__ = (
         "_identity",
+        "_more",
         "_on_span",
         "_outer_span",
         "_scope",
@@ -51,7 +52,15 @@ class Picture:
     )
 
     def __init__(
-        self, shared: Attributes, client: Client, scope: Scope | None, context: Context, *, streams: bool, native: bool
+        self,
+        shared: Attributes,
+        client: Client,
+        scope: Scope | None,
+        context: Context,
+        *,
+        streams: bool,
+        native: bool,
+        more: Attributes,
     ) -> None:
         task = scope.task if scope is not None else None
         self._shared = shared
@@ -59,6 +68,7 @@ class Picture:
         self._scope = scope
         self._streams = streams
         self._identity = identity_attributes(task)
+        self._more = more
         self._start_ns = time.time_ns()
         self._outer_span = trace.get_current_span()
         self._span: Span = trace.INVALID_SPAN
@@ -89,7 +99,7 @@ class Picture:
 
     def _start(self) -> None:
         self.silent = self.silent or suppression.silent_calls()
-        attributes: Attributes = {names.SPAN_KIND: "call", **self._shared, **self._identity}
+        attributes: Attributes = {names.SPAN_KIND: "call", **self._shared, **self._identity, **self._more}
         attributes |= {name: value for name, value in self._server.items() if value is not None}
         if self._streams:
             attributes[names.REQUEST_STREAM] = True
@@ -110,7 +120,7 @@ class Picture:
         else:
             self._span = current
             self.context = otel.get_current()
-            current.set_attributes({names.SPAN_KIND: "call", **self._identity})
+            current.set_attributes({names.SPAN_KIND: "call", **self._identity, **self._more})
             for watcher in watching.watchers:
                 watcher.saw(current)
 

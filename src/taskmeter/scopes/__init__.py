@@ -8,14 +8,15 @@ from functools import partial
 from typing import ParamSpec, TypeVar, get_args, overload
 
 from taskmeter._guard import guarded
-from taskmeter.account import Entry, Scope, stated_charge
+from taskmeter.account import Entry, Scope, own_budget, stated_charge
+from taskmeter.account.money import Money, money
 from taskmeter.errors import UsageError
 from taskmeter.records import Category, Charge
-from taskmeter.scopes.arguments import Money, free_labels, money, text
+from taskmeter.scopes.arguments import free_labels, text
 from taskmeter.scopes.carry import carry
 from taskmeter.scopes.handles import Step, Task, ToolRun
 from taskmeter.scopes.measuring import Measure, tool_terms
-from taskmeter.scopes.openers import StepOpener, TaskOpener, Text, ToolOpener
+from taskmeter.scopes.openers import Allowance, StepOpener, TaskOpener, Text, ToolOpener
 from taskmeter.scopes.outcomes import record_outcome
 from taskmeter.scopes.retrieved import document
 from taskmeter.scopes.runs import TaskRun, current_run
@@ -45,7 +46,13 @@ R = TypeVar("R")
 def track_task(name: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def track_task(
-    name: str | None = None, /, *, key: Text = None, customer: Text = None, labels: Mapping[str, str] | None = None
+    name: str | None = None,
+    /,
+    *,
+    key: Text = None,
+    customer: Text = None,
+    labels: Mapping[str, str] | None = None,
+    budget: Allowance = None,
 ) -> TaskOpener: ...
 def track_task(
     name: Callable[P, R] | str | None = None,
@@ -54,20 +61,25 @@ def track_task(
     key: Text = None,
     customer: Text = None,
     labels: Mapping[str, str] | None = None,
+    budget: Allowance = None,
 ) -> Callable[P, R] | TaskOpener:
     """A task: everything inside is booked to it. `@track_task`, `@track_task(...)`, `with`, `async with`.
 
     `name` is the workflow type; a decorated function's own name by default. `key` (your business key) and `customer`
     are strings, or for a decorated function callables that get its arguments: `key=lambda ticket: ticket.id`.
-    `labels` are free-form and few (32). A block gets the open `Task`; a function finds it by `current_task()`.
+    `labels` are free-form and few (32). `budget` is the most that one run may spend, nested tasks included: a `Budget`,
+    or for a decorated function a callable that gets its arguments, and whose error ends the call. A block gets the open
+    `Task`; a function finds it by `current_task()`.
     """
     for argument, value in (("key", key), ("customer", customer)):
         if value is not None and not callable(value):
             text(value, argument)
     free = free_labels(labels)
+    if not callable(budget):
+        own_budget(budget)
     if name is not None and not isinstance(name, str):
-        return TaskOpener(None, key, customer, free)(name)
-    return TaskOpener(_name(name), key, customer, free)
+        return TaskOpener(None, key, customer, free, budget)(name)
+    return TaskOpener(_name(name), key, customer, free, budget)
 
 
 @overload

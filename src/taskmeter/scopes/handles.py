@@ -6,9 +6,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 from taskmeter.account import Ledger, Scope, TaskIdentity
+from taskmeter.account.money import Money, money
 from taskmeter.errors import UsageError
 from taskmeter.records import ZERO, Context, Cost, Outcome, OutcomeStatus, Usage, add
-from taskmeter.scopes.arguments import Money, money, text
+from taskmeter.scopes.arguments import text
 from taskmeter.scopes.outcomes import outcome_said
 from taskmeter.scopes.people import hourly, minutes_of, spend
 
@@ -146,6 +147,11 @@ class Task(_Account):
     def outcome(self) -> Outcome | None:
         """What was said of it so far, and after its end what it came to; `None` before anything was said."""
         return self._scope.outcome
+
+    def partial(self, result: object) -> None:
+        """Says what there is of the result so far: `BudgetExceeded.partial`, if a budget stops this task."""
+        if not self._scope.closed:
+            self._scope.partial = result
 
     def succeed(
         self,

@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from taskmeter._guard import guarded
+from taskmeter.account.money import Money, money
 from taskmeter.errors import UsageError
 from taskmeter.pricing import ToolPrice
 from taskmeter.records import ZERO, Category
-from taskmeter.scopes.arguments import Money, money, text
+from taskmeter.scopes.arguments import text
 from taskmeter.scopes.runs import ToolUse, current_run
 
 Measure = Callable[[Any], Money]

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from taskmeter._guard import guarded
-from taskmeter.account import bound, toolprint
+from taskmeter.account import Budget, bound, own_budget, toolprint
 from taskmeter.errors import UsageError
 from taskmeter.scopes.handles import Step, Task, ToolRun
 from taskmeter.scopes.measuring import ToolTerms, measuring
@@ -22,6 +22,10 @@ Handle = TypeVar("Handle")
 
 Text = str | Callable[..., object] | None
 """A string, or for a decorated function a callable that makes one of the function's arguments."""
+
+
+Allowance = Budget | Callable[..., "Budget | None"] | None
+"""A budget, or for a decorated function a callable that makes one of the function's arguments."""
 
 
 class Opener(ABC, Generic[Handle]):
@@ -88,8 +92,11 @@ class TaskOpener(Opener[Task]):
 
     _word = "track_task"
 
-    def __init__(self, name: str | None, key: Text, customer: Text, labels: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str | None, key: Text, customer: Text, labels: Mapping[str, str], budget: Allowance
+    ) -> None:
         super().__init__(name)
+        self._budget = budget
         self._key = key
         self._customer = customer
         self._labels = labels
@@ -97,7 +104,7 @@ class TaskOpener(Opener[Task]):
     def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any], func: object = None) -> Run:
         key = _resolve(self._key, "key", args, kwargs)
         customer = _resolve(self._customer, "customer", args, kwargs)
-        return TaskRun(self, TaskSettings(name, key, customer, self._labels))
+        return TaskRun(self, TaskSettings(name, key, customer, self._labels, _allowed(self._budget, args, kwargs)))
 
 
 class StepOpener(Opener[Step]):
@@ -140,6 +147,17 @@ class ToolOpener(Opener[ToolRun]):
             with guarded("scopes.tool_arguments"):
                 arguments = toolprint(name, bound(func, args, kwargs))
         return ToolUse(self, ToolSettings(name, terms.price, call_id, terms.measured, arguments))
+
+
+def _allowed(budget: Allowance, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> Budget | None:
+    """`budget`, called with the decorated function's arguments where it is a callable. One that fails is not passed
+    over, as a key's is: without its budget the task is not to run."""
+    if budget is None or isinstance(budget, Budget):
+        return budget
+    if args is None:
+        msg = f"budget={budget!r}: a callable needs a decorated function's arguments; pass a Budget in a with block"
+        raise UsageError(msg)
+    return own_budget(budget(*args, **kwargs))
 
 
 def _unfit(target: object) -> str | None:

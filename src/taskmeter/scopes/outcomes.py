@@ -13,9 +13,10 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from taskmeter._guard import guarded, log
 from taskmeter.account import OutcomeRecord
+from taskmeter.account.money import Money, money
 from taskmeter.errors import SpoolError, UsageError
 from taskmeter.records import Outcome, OutcomeStatus
-from taskmeter.scopes.arguments import Money, money, text
+from taskmeter.scopes.arguments import text
 from taskmeter.scopes.people import hourly, minutes_of
 from taskmeter.spool.write import SpoolExporter
 from taskmeter.telemetry import durable, outcomes

@@ -8,9 +8,9 @@ from functools import partial
 from taskmeter import pricing
 from taskmeter._guard import guarded
 from taskmeter.account import Entry, Scope, human_charge
+from taskmeter.account.money import LIMIT, Money, money
 from taskmeter.errors import UsageError
 from taskmeter.records import Charge
-from taskmeter.scopes.arguments import LIMIT, Money, money
 from taskmeter.telemetry import collected, leaves
 from taskmeter.telemetry.attributes import unpriced_attributes
 from taskmeter.telemetry.booking import book

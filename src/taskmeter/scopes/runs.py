@@ -19,12 +19,13 @@ from opentelemetry.context import Context
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
-from taskmeter.account import Ledger, Scope, TaskIdentity, outcome_of
+from taskmeter.account import Budget, Ledger, Scope, TaskIdentity, budgets, outcome_of
 from taskmeter.pricing import ToolPrice, tool_price
 from taskmeter.scopes.handles import Step, Task, ToolRun
 from taskmeter.telemetry import collected, leaves, outcomes, providers, spans, watching
 from taskmeter.telemetry.attributes import (
     Attributes,
+    budget_attributes,
     identity_attributes,
     known_cost,
     rollup_attributes,
@@ -57,6 +58,7 @@ class TaskSettings:
     key: str | None = None
     customer: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,9 @@ class TaskRun(Run):
             ledger=Ledger(outer.ledger if outer is not None else None),
             parent=outer,
         )
+        if settings.budget is not None or budgets.active:
+            with guarded("scopes.budget"):
+                self.scope.purse = budgets.open(self.task, budgets.purse_of(outer), settings.budget)
         self._handle = Task(self.task, self.scope)
         self._in_remote_task = around is not None and around.remote
         self.context = with_scope(self.scope, self.context)
@@ -227,6 +232,7 @@ class TaskRun(Run):
         with guarded("scopes.task_span"):
             # Before the ledger is drained: what is marked as late must not be in here as well.
             attributes |= rollup_attributes(ledger, is_task=True) | _reask_attributes(self.scope)
+            attributes |= budget_attributes(self.scope)
         lines = ledger.drain()
         with guarded("scopes.leaves"):
             leaves.picture(self.scope, self.span)
@@ -254,6 +260,7 @@ class StepRun(Run):
             ledger=Ledger(outer.ledger if outer is not None else None, is_task=False),
             parent=outer,
             step=name,
+            purse=outer.purse if outer is not None else None,
         )
         if outer is not None:
             with guarded("scopes.reask"):

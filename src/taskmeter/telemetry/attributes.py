@@ -9,7 +9,7 @@ from typing import cast
 from opentelemetry.util.types import AttributeValue
 
 from taskmeter import _semconv as names
-from taskmeter.account import Ledger, Scope, Shares, TaskIdentity, rules
+from taskmeter.account import Ledger, Purse, Scope, Shares, TaskIdentity, rules
 from taskmeter.records import CATEGORIES, Category, Charge, Context, ContextShare, Cost, Priced, Usage
 
 Attributes = dict[str, AttributeValue]
@@ -106,6 +106,39 @@ def _repeat_attributes(ledger: Ledger) -> Attributes:
     if most is not None and ledger.growing_turns >= most:
         attributes[names.GROWING_TURNS] = ledger.growing_turns
     return {name: count for name, count in attributes.items() if count}
+
+
+def budget_attributes(scope: Scope) -> Attributes:
+    """What a task's budget came to, and what budgets did to its calls; nothing where none had a say in it."""
+    purse = scope.purse
+    if not isinstance(purse, Purse):
+        return {}
+    attributes: Attributes = {}
+    for account in purse.own:  # one; else the last, which was given to the task itself, has the say
+        limits, state = account.budget.limits, account.tally.state()
+        said = {
+            names.BUDGET_USD: None if limits.usd is None else float(limits.usd),
+            names.BUDGET_TOKENS: limits.tokens,
+            names.BUDGET_CALLS: limits.calls,
+            names.BUDGET_SECONDS: account.budget.seconds,
+            names.BUDGET_EXPOSED_USD: float(state.exposed.usd) or None,
+        }
+        attributes |= {name: value for name, value in said.items() if value is not None}
+        attributes |= {
+            names.BUDGET_SPENT_USD: float(state.spent.usd),
+            names.BUDGET_SPENT_TOKENS: state.spent.tokens,
+            names.BUDGET_SPENT_CALLS: state.spent.calls,
+        }
+    if purse.stopped is not None:
+        attributes |= {names.BUDGET_STOPPED: purse.stopped, names.BUDGET_STOPPED_BY: purse.stopped_by}
+    if purse.warned is not None:
+        attributes[names.BUDGET_WARNED] = purse.warned
+    counts = {
+        names.BUDGET_STOPPED_CALLS: purse.stopped_calls,
+        names.BUDGET_DEGRADED_CALLS: purse.degraded_calls,
+        names.BUDGET_UNPRICED_CALLS: purse.unpriced_calls,
+    }
+    return attributes | {name: count for name, count in counts.items() if count}
 
 
 def usage_attributes(usage: Usage) -> Attributes:

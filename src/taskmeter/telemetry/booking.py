@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 
 from taskmeter._guard import guarded
-from taskmeter.account import Entry, LedgerLine, Scope, elsewhere
+from taskmeter.account import Entry, Hold, LedgerLine, Scope, budgets, draw, elsewhere
 from taskmeter.telemetry import providers, watching
 
 
-def book(scope: Scope | None, entry: Entry) -> None:
-    """Books `entry` to `scope`. A task counts its spending when it ends, with its waste known; money that belongs to
-    no task, or comes after its task has ended, is counted now."""
+def book(scope: Scope | None, entry: Entry, hold: Hold | None = None) -> None:
+    """Books `entry` to `scope`, and to the budgets that it draws on: those that `hold` reserved in, where it did.
+
+    A task counts its spending when it ends, with its waste known; money that belongs to no task, or comes after its
+    task has ended, is counted now.
+    """
     for watcher in watching.watchers:
         watcher.booked(entry)
     task = None
@@ -24,6 +27,9 @@ def book(scope: Scope | None, entry: Entry) -> None:
             LedgerLine(each.category, each.item, each.amount, {entry.waste: each.amount} if entry.waste else {})
             for each in entry.charges
         ]
+    if budgets.active:
+        with guarded("telemetry.budgets"):
+            draw(budgets.purse_of(scope), entry, hold)
     if lines:
         with guarded("telemetry.spent"):
             late = task is not None and not task.remote

@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 
 import pytest
 
+from taskmeter.account.money import Money
+from taskmeter.account.money import money as checked_money
 from taskmeter.errors import UsageError
 from taskmeter.reports.text import money
-from taskmeter.scopes.arguments import Money
-from taskmeter.scopes.arguments import money as checked_money
 from taskmeter.testing.limits import broken
 from taskmeter.testing.recording import RecordedTasks, recorded_spending, recorded_tasks
 from taskmeter.testing.spent import Limit, Spent, Unpriced, checked_unpriced, counted

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 
-from taskmeter.scopes.arguments import Money, money, text
+from taskmeter.account.money import Money, money
+from taskmeter.scopes.arguments import text
 from taskmeter.testing.recording import RecordedTasks, recorded_tasks
 from taskmeter.testing.spent import Limit, Unpriced, checked_unpriced
 

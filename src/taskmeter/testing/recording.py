@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from taskmeter._version import __version__
 from taskmeter.account import Entry, Ledger, Scope, TaskIdentity
+from taskmeter.account.money import Money, money
 from taskmeter.capture import hooked
 from taskmeter.records import Outcome, subtract, total
 from taskmeter.scopes import Task
-from taskmeter.scopes.arguments import Money, money
 from taskmeter.telemetry import providers, watching
 from taskmeter.testing.spent import Limit, Spent, Unpriced, checked_unpriced, counted, dollars
 from taskmeter.testing.trees import tree_or_hint, tree_text
