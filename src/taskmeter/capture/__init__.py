@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from time import time_ns
 from typing import Any
 from weakref import WeakSet
@@ -33,7 +32,7 @@ from taskmeter.errors import UsageError
 from taskmeter.telemetry import providers
 from taskmeter.telemetry.baggage import checked_trust, trust_callers
 
-__all__ = ["HookStatus", "finish", "hook_status", "hooked", "instrument", "is_hook", "uninstrument"]
+__all__ = ["HookStatus", "finish", "hold", "hook_status", "instrument", "is_hook", "release", "uninstrument"]
 
 _PROVIDERS: tuple[Provider, ...] = (OpenAI(), Anthropic())
 
@@ -50,7 +49,7 @@ class _Clients:
         """Whether `instrument` said which."""
         self.named_all = False
         self.held = 0
-        """How many `hooked` blocks are open."""
+        """How many times `hold` was said and not yet `release`."""
         self.stream_usage = Settings().stream_usage
         self._named: WeakSet[Any] = WeakSet()
 
@@ -193,7 +192,6 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
         with guarded("capture.instrument"):
             trust_callers(trust=trusted)
             _clients.stream_usage = stream_usage
-            _clients.chosen = True
             if limits is not None:
                 account.budgets.use(limits, budget_store)
             if client is None:
@@ -202,27 +200,28 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
                 _clients.name(client)
             _installed.on()
             _inherited.on()
+            _clients.chosen = True
 
 
-@contextmanager
-def hooked() -> Generator[None]:
-    """Observes every client while the block runs, unless `instrument` has said before which to observe. What it says
-    in the meantime stays. For `taskmeter.testing`."""
+def hold() -> bool:
+    """Observes every client until `release`, unless `instrument` has said before which to observe. Returns whether it
+    does. What `instrument` says in the meantime stays. For `taskmeter.testing`."""
     _choose_prices()
     with _lock:
-        hold = not _clients.chosen
-        if hold:
-            _clients.held += 1
-            _installed.on()
-            _inherited.on()
-    try:
-        yield
-    finally:
-        with _lock:
-            if hold:
-                _clients.held -= 1
-                if not (_clients.held or _clients.chosen):
-                    uninstrument()
+        if _clients.chosen:
+            return False
+        _clients.held += 1
+        _installed.on()
+        _inherited.on()
+        return True
+
+
+def release() -> None:
+    """The counterpart of each `hold` that said `True`."""
+    with _lock:
+        _clients.held -= 1
+        if not (_clients.held or _clients.chosen):
+            uninstrument()
 
 
 def _choose_prices() -> None:

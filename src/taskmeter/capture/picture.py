@@ -118,11 +118,11 @@ class Picture:
             self.native = False
             self._start()
         else:
+            for watcher in watching.watchers:
+                watcher.saw(current)
             self._span = current
             self.context = otel.get_current()
             current.set_attributes({names.SPAN_KIND: "call", **self._identity, **self._more})
-            for watcher in watching.watchers:
-                watcher.saw(current)
 
     # --- the SDK's own span, which ends before the call does: what is known is put on it at once
 

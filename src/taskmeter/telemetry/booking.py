@@ -15,8 +15,6 @@ def book(scope: Scope | None, entry: Entry, hold: Hold | None = None) -> None:
     A task counts its spending when it ends, with its waste known; money that belongs to no task, or comes after its
     task has ended, is counted now.
     """
-    for watcher in watching.watchers:
-        watcher.booked(entry)
     task = None
     if scope is not None and scope.process != os.getpid():  # remembered from before a fork
         scope = None if scope.task is None else elsewhere(scope.task)
@@ -34,3 +32,5 @@ def book(scope: Scope | None, entry: Entry, hold: Hold | None = None) -> None:
         with guarded("telemetry.spent"):
             late = task is not None and not task.remote
             providers.account_instruments().spent(lines, task.name if task is not None else None, late=late)
+    for watcher in watching.watchers:
+        watcher.booked(entry)

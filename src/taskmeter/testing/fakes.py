@@ -69,7 +69,7 @@ _MAKERS: Final[Mapping[str, Callable[..., Body]]] = {
 
 FixedReply: TypeAlias = Answer | Error | Exception | Body | Json | Raw | Sse
 Reply: TypeAlias = FixedReply | Callable[[Request], FixedReply]
-"""An `Answer`; an HTTP `Error(429, retry_after=0)`; a dict, the JSON body (of a stream too); an exception that the
+"""An `Answer`; an HTTP `Error(429, retry_after=0.01)`; a dict, the JSON body (of a stream too); an exception that the
 transport raises, `TimeoutError()` and `ConnectionError()` as the HTTP library's own; or a function of the request that
 returns one of these. `Json`, `Raw` and `Sse` of `taskmeter.demo.stub` send what they hold."""
 
@@ -77,7 +77,7 @@ returns one of these. `Json`, `Raw` and `Sse` of `taskmeter.demo.stub` send what
 class FakeProvider:
     """Answers real clients with `replies`, one per request in the order of arrival, then with `then` for ever.
 
-    fake = FakeProvider(Error(429, retry_after=0), Answer("Refunded.", Billed(input=1_200, output=80)))
+    fake = FakeProvider(Error(429, retry_after=0.01), Answer("Refunded.", Billed(input=1_200, output=80)))
     client = fake.client(openai.OpenAI)
 
     `then` may be a function of the request, which decides alone if there are no `replies`. A request that nothing is

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from taskmeter._version import __version__
 from taskmeter.account import Entry, Ledger, Scope, TaskIdentity
 from taskmeter.account.money import Money, money
-from taskmeter.capture import hooked
+from taskmeter.capture import hold, release
 from taskmeter.records import Outcome, subtract, total
 from taskmeter.scopes import Task
 from taskmeter.telemetry import providers, watching
@@ -217,7 +217,7 @@ def recorded_tasks() -> Generator[RecordedTasks]:
     stay up to date after the block, if more is booked to it.
     """
     recorder = Recorder()
-    with hooked(), _watching(recorder):
+    with _hooked(), _watching(recorder):
         yield RecordedTasks(recorder)
 
 
@@ -227,6 +227,16 @@ def recorded_spending() -> Generator[Spending]:
     spending = Spending()
     with _watching(spending):
         yield spending
+
+
+@contextmanager
+def _hooked() -> Generator[None]:
+    held = hold()
+    try:
+        yield
+    finally:
+        if held:
+            release()
 
 
 @contextmanager
