@@ -70,6 +70,10 @@ RETRIES: Final = "taskmeter.retries"  # int
 RETRY_SECONDS: Final = "taskmeter.retry_seconds"  # double, attempts that were repeated and waits; also on calls, if any
 EXPOSED_ATTEMPTS: Final = "taskmeter.exposed_attempts"  # int, unanswered, maybe billed; also on calls, if any
 TOOL_RUNS: Final = "taskmeter.tool_runs"  # int
+COST_REASONING: Final = "taskmeter.cost.reasoning"  # double, part of model; where not 0, also on calls
+CACHE_SAVED: Final = (
+    "taskmeter.cost.cache_saved"  # double, less than plain input, net of writes; where not 0, also on calls
+)
 UNPRICED_CALLS: Final = "taskmeter.unpriced_calls"  # int
 
 # --- call spans: `{operation} {model}`, CLIENT
@@ -100,6 +104,16 @@ BATCH_UNPRICED_ITEMS: Final = "taskmeter.batch.unpriced_items"  # int, of those,
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"  # int
 ERROR_TYPE: Final = "error.type"
+
+FINGERPRINT: Final = "taskmeter.call.fingerprint"  # string, 16 hex digits: the same for a request repeated; keyed
+
+# --- what the input of calls was made of: on calls, tasks and steps, where not 0
+CONTEXT_TOKENS: Final = "taskmeter.context.{source}_tokens"  # int; a source is one of `records.SOURCES`
+CONTEXT_COST: Final = "taskmeter.context.{source}_cost"  # double, on tasks and steps; on calls see `CONTEXT_SHARES`
+CONTEXT_CARRIED_TOKENS: Final = "taskmeter.context.carried_tokens"  # int, that an earlier call of the task sent already
+CONTEXT_CARRIED_COST: Final = "taskmeter.context.carried_cost"  # double, on tasks and steps
+CONTEXT_UNMEASURED: Final = "taskmeter.context.unmeasured_calls"  # int, on tasks and steps: calls in none of these
+CONTEXT_SHARES: Final = "taskmeter.context.shares"  # JSON string, on calls: {share: [tokens, exact cost or null]}
 
 # --- attempt spans: `attempt {n}`, CLIENT, child of their call, only for attempts that failed
 HTTP_STATUS: Final = "http.response.status_code"  # int

@@ -30,10 +30,12 @@ from taskmeter._config import (
     prices_from_environment,
     spool_from_environment,
 )
+from taskmeter.account import marks
 from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.capture.context import checked_context
 from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import ConfigurationError, MissingDependencyError
+from taskmeter.spool.key import shared_key
 from taskmeter.spool.write import SpoolExporter
 from taskmeter.telemetry import durable
 from taskmeter.telemetry.baggage import checked_trust
@@ -284,6 +286,8 @@ def _set_up(settings: Settings) -> Setup:
     _stamp(tracer_provider)
     spool = otlp = receipts = meter_provider = None
     if settings.spool is not None:
+        if settings.context and (key := shared_key(settings.spool)) is not None:
+            marks.use_key(key)
         spool = SpanQueue(CostExporter(SpoolExporter(settings.spool)), SPOOL_QUEUE, SPOOL_DELAY_MILLIS)
         tracer_provider.add_span_processor(spool)
         durable.use(spool, tracer_provider.resource)

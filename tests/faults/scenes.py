@@ -14,7 +14,7 @@ import openai
 import tenacity
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from taskmeter import carry, pricing, record_outcome, track_step, track_task, track_tool
+from taskmeter import carry, document, pricing, record_outcome, track_step, track_task, track_tool
 from taskmeter.capture import old_retries
 from taskmeter.capture.hooks import Hooks
 from taskmeter.demo.stub import Error, openai_chat
@@ -41,7 +41,7 @@ def scopes(meter: Meter) -> Any:
     pricing.use(PRICES)
     try:
         with track_task("work", key="T-7") as task:
-            seen = [_status(), *_counted([1, 2]), pickle.loads(pickle.dumps(carry(abs)))(-3)]
+            seen = [document("a page", "kb"), _status(), *_counted([1, 2]), pickle.loads(pickle.dumps(carry(abs)))(-3)]
             meter.tracer_provider.get_tracer("acme.ai").start_span("chat", attributes=CONVENTION).end()
             with suppress_instrumentation():
                 seen.append(_status())
@@ -56,7 +56,7 @@ def scopes(meter: Meter) -> Any:
     return seen, task.name, unpriced.name
 
 
-SCOPES = (["shipped", 1, 2, 3, "shipped"], "work", "unpriced")
+SCOPES = (["a page", "shipped", 1, 2, 3, "shipped"], "work", "unpriced")
 """What the program of that name returns without us, and with us."""
 
 

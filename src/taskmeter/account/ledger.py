@@ -14,9 +14,10 @@ from decimal import Decimal
 from itertools import count
 from typing import Final, NamedTuple
 
+from taskmeter.account.context import Shares
 from taskmeter.account.pots import Pot, Sums
 from taskmeter.account.repeats import Repeats
-from taskmeter.records import NO_USAGE, ZERO, Category, Charge, Cost, Usage, WasteClass, add, total
+from taskmeter.records import NO_USAGE, ZERO, Category, Charge, Context, Cost, Usage, WasteClass, add, total
 
 MAX_ITEMS = 256
 """Distinct items a ledger tells apart; what comes after is booked under `OTHER_ITEM`. Bounds memory and metrics."""
@@ -43,6 +44,9 @@ class Entry:
     tool_runs: int = 0
     unpriced_calls: int = 0
     human_minutes: Decimal = ZERO
+    context: Shares | None = None
+    """What the input of the call was made of; `None` where that was not measured."""
+    cache_saved: Decimal = ZERO
     waste: WasteClass | None = None
     """Why it is waste at once: a billed call that raised, an aborted stream, a duplicate."""
 
@@ -265,7 +269,14 @@ class Ledger:
                 retrieval=sums.by_category["retrieval"],
                 human=sums.by_category["human"],
                 other=sums.by_category["other"],
+                reasoning=sums.reasoning,
+                cache_saved=sums.cache_saved,
             )
+
+    def context(self) -> Context:
+        """What the input of all calls was made of, nested tasks included."""
+        with self._tree.lock:
+            return self._sums.context.snapshot()
 
     def usage(self) -> Usage:
         """Tokens and fees of all calls, nested tasks included."""

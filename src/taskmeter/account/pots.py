@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from taskmeter.account.context import ContextSums
 from taskmeter.records import CATEGORIES, ZERO, Category, Part, WasteClass, add, subtract, total
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class Sums:
         "all",
         "attempts",
         "by_category",
+        "cache_saved",
         "calls",
+        "context",
         "contracted",
         "duplicate_calls",
         "estimated",
@@ -74,6 +77,7 @@ class Sums:
         "list",
         "looped_tool_runs",
         "reasks",
+        "reasoning",
         "retry_ns",
         "tokens",
         "tool_runs",
@@ -89,7 +93,8 @@ class Sums:
         self.calls = self.attempts = self.tool_runs = self.unpriced_calls = 0
         self.exposed_attempts = self.retry_ns = 0
         self.reasks = self.duplicate_calls = self.looped_tool_runs = self.growing_turns = 0
-        self.human_minutes = ZERO
+        self.human_minutes = self.reasoning = self.cache_saved = ZERO
+        self.context = ContextSums()
 
     def add(self, entry: Entry, waste: WasteClass | None) -> None:
         """Adds `entry`, which is waste here if that names a class."""
@@ -105,6 +110,9 @@ class Sums:
             self.looped_tool_runs += entry.tool_runs
         if entry.human_minutes:
             self.human_minutes = add(self.human_minutes, entry.human_minutes)
+        self.context.add(entry.context, entry.usage)
+        if entry.cache_saved:
+            self.cache_saved = add(self.cache_saved, entry.cache_saved)
         for part, count in entry.usage.tokens.items():
             self.tokens[part] = self.tokens.get(part, 0) + count
         for fee, count in entry.usage.fees.items():
@@ -115,5 +123,7 @@ class Sums:
             self.list = add(self.list, charge.list_amount)
             self.contracted = add(self.contracted, charge.contracted_amount)
             self.by_category[charge.category] = add(self.by_category[charge.category], amount)
+            if charge.part == "reasoning":
+                self.reasoning = add(self.reasoning, amount)
             if charge.estimated:
                 self.estimated = add(self.estimated, amount)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from taskmeter.account.ledger import Ledger
+from taskmeter.account.sent import Sent
 from taskmeter.records import Outcome
 
 MOST_STEPS: Final = 256
@@ -50,8 +51,8 @@ class Scope:
     """The last step of each name that was opened inside."""
     beside: bool = False
     """Of a step: whether another of its name was open at the same time, so that none is a repeat of the other."""
-    sent: Any = None
-    """Of a task that is open: what its calls have sent so far. Not for the account."""
+    sent: Sent | None = None
+    """Of a task that is open: what its calls have sent so far."""
     process: int = field(default_factory=os.getpid)
     """Where its ledger is; a forked process has but a copy."""
 

@@ -15,11 +15,12 @@ from taskmeter import pricing
 from taskmeter._config import Settings, WasteRules, checked_rules, prices_from_environment
 from taskmeter._guard import guarded
 from taskmeter.account import use_rules
+from taskmeter.account.sent import use_context
 from taskmeter.capture import old_retries, reasks, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.bodies import HTTP_BODIES, HTTP_CLOSES, close_response, iter_bytes, iter_bytes_async
 from taskmeter.capture.clock import use_clock
-from taskmeter.capture.context import checked_context, use_context
+from taskmeter.capture.context import checked_context
 from taskmeter.capture.driver import Driver
 from taskmeter.capture.hooks import Hook, Hooks, HookStatus, is_hook
 from taskmeter.capture.inherited import Inherited

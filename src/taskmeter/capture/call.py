@@ -16,10 +16,9 @@ from opentelemetry.context import Context
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
-from taskmeter.account import Entry
 from taskmeter.capture import open_calls, waiting
 from taskmeter.capture.clock import now_ns
-from taskmeter.capture.context import measured
+from taskmeter.capture.context import measured, shared_out
 from taskmeter.capture.estimating import estimate
 from taskmeter.capture.picture import Picture
 from taskmeter.capture.priced import price_reading
@@ -29,7 +28,7 @@ from taskmeter.capture.repeats import Asked
 from taskmeter.capture.result import Result
 from taskmeter.capture.stated import HEADER
 from taskmeter.capture.terms import terms_of
-from taskmeter.records import NO_USAGE, Priced, WasteClass
+from taskmeter.records import Priced, WasteClass
 from taskmeter.telemetry import collected, known, providers
 from taskmeter.telemetry.attributes import Attributes
 from taskmeter.telemetry.baggage import without_task
@@ -103,6 +102,8 @@ class Call:
         context = without_task(otel.set_value(known.CALL, self))
         native = provider.opens_span(client, options)
         self._picture = Picture(self._shared, client, self._scope, context, streams=streams, native=native)
+        if self.prompt is not None:
+            self._picture.fingerprint = self.prompt.fingerprint.hex()
         self._attempts = self._picture.attempts
         self.known = self._picture.known
         if not tentative:
@@ -214,12 +215,10 @@ class Call:
 
     def _set_aside(self) -> None:
         """The application's middleware asked again: what the answer before cost is waste, and no part of the last's."""
-        result, self._result = self._result, replace(self._result, reading=None, priced=None)
-        if (priced := result.priced) is None:
-            return
-        unpriced = priced.status == "unpriced"
-        book(self._scope, Entry(priced.charges, result.usage or NO_USAGE, unpriced_calls=int(unpriced), waste="retry"))
-        self._picture.emit_leaf(priced, self._model, waste="retry")
+        result, self._result = self._result, replace(self._result, reading=None, priced=None, context=None)
+        if result.priced is not None:
+            book(self._scope, replace(result.entry(), waste="retry"))
+            self._picture.emit_leaf(result, self._model, waste="retry")
 
     def _settle(self, reading: Reading) -> None:
         """Prices what was read, and puts that on the span while it is open."""
@@ -233,6 +232,7 @@ class Call:
         self._result.reading = reading
         self._result.priced = _UNPRICED  # stays if the next line fails
         self._result.priced = self._price(reading)
+        self._result.context = shared_out(self.prompt, reading.usage, self._result.priced)
         self._result.waste = self._result.waste or self._asked.waste(reading)
         self._picture.settled(self._result)
 
@@ -362,16 +362,12 @@ class Call:
         return self._asked.waste(self._result.reading)
 
     def _book(self) -> None:
-        priced = self._result.priced
-        entry = Entry(
-            charges=priced.charges if priced is not None else (),
-            usage=self._result.usage or NO_USAGE,
+        entry = replace(
+            self._result.entry(),
             calls=1,
             attempts=1 + self._attempts.retries + self._repeats,
             exposed_attempts=self._attempts.exposed,
             retry_ns=self._attempts.lost_ns,
-            unpriced_calls=1 if priced is not None and priced.status == "unpriced" else 0,
-            waste=self._result.waste,
         )
         book(self._scope, entry)
         self._asked.ended(got=entry.waste not in ("failed_call", "aborted_stream"))

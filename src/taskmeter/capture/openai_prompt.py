@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from taskmeter.capture.counts import fields_of
 from taskmeter.capture.prompt import FILE_BYTES, IMAGE_BYTES, Walk, current_turn
-from taskmeter.capture.reading import NO_FIELDS, field, items, text_field
+from taskmeter.capture.reading import field, items, text_field
 from taskmeter.records import Source
 
 _CHAT: Final = frozenset({"messages", "tools", "functions", "response_format", "prediction"})
@@ -71,7 +72,7 @@ def _chat(request: Mapping[str, object], walk: Walk) -> None:
 
 def _tools(request: Mapping[str, object], walk: Walk) -> None:
     for name in ("tools", "functions"):
-        walk.each(items(request.get(name)), lambda _, tool: walk.structure("tools", tool))
+        walk.each(items(request.get(name)), lambda _, tool: walk.tool(tool))
 
 
 def _is_users(message: object) -> bool:
@@ -80,14 +81,23 @@ def _is_users(message: object) -> bool:
 
 def _message(message: object, walk: Walk, turn: Source) -> None:
     """A message of either API, where it stands in the user's current `turn` or in history."""
-    role = text_field(message, "role")
+    fields = fields_of(message)
+    role = fields.get("role")
     source: Source = "system" if role in _SYSTEM else "tool_results" if role in ("tool", "function") else turn
     walk.said(role)
-    _content(field(message, "content"), walk, source)
-    for call in items(field(message, "tool_calls")):
-        walk.structure("history", field(call, "function") or field(call, "custom"))
-    for name in ("function_call", "refusal", "reasoning_content"):
-        walk.structure("history", field(message, name))
+    _content(fields.get("content"), walk, source)
+    if role == "assistant":
+        for call in items(fields.get("tool_calls")):
+            _call(field(call, "function") or field(call, "custom"), walk)
+        for name in ("function_call", "refusal", "reasoning_content"):
+            if (said := fields.get(name)) is not None:
+                walk.structure("history", said)
+
+
+def _call(called: object, walk: Walk) -> None:
+    """A tool call of the model's."""
+    fields = fields_of(called)
+    walk.words("history", fields.get("name"), fields.get("arguments") or fields.get("input"))
 
 
 def _content(content: object, walk: Walk, source: Source) -> None:
@@ -107,7 +117,7 @@ def _block(block: object, walk: Walk, source: Source) -> None:
     elif "audio" in kind or "video" in kind:
         walk.media("media", block, _SOUND)
     elif "file" in kind:
-        walk.media("documents", block, FILE_BYTES)
+        walk.media("documents", block, FILE_BYTES, "file")
     else:
         walk.structure(source, block)
 
@@ -141,7 +151,7 @@ def _item(item: object, walk: Walk, turn: Source) -> None:
     elif kind.endswith("_output") and kind not in _ITEMS:
         walk.said(kind)
         output = field(item, "output")
-        if isinstance(output, dict):
+        if fields_of(output):
             _block(output, walk, "tool_results")
         else:
             _content(output, walk, "tool_results")
@@ -151,7 +161,5 @@ def _item(item: object, walk: Walk, turn: Source) -> None:
 
 def _without_id(item: object) -> object:
     """An item without what names and describes it: neither is read by the model."""
-    if not isinstance(item, dict):
-        return item
-    fields: Mapping[str, object] = item or NO_FIELDS
-    return {name: value for name, value in fields.items() if name not in ("id", "status")}
+    fields = fields_of(item)
+    return {name: value for name, value in fields.items() if name not in ("id", "status")} if fields else item

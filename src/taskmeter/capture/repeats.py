@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from taskmeter.account import Scope, rules
-from taskmeter.capture.prompt import Prompt
+from taskmeter.account import Prompt, Scope, rules
 from taskmeter.capture.reading import Reading
 from taskmeter.records import WasteClass
 

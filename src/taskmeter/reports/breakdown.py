@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 
 from taskmeter.errors import SpoolError
 from taskmeter.records import ZERO, total
+from taskmeter.reports.context_section import ContextSection, context_section
 from taskmeter.reports.relations import Relations
 from taskmeter.reports.rows import Leaf, Task
 from taskmeter.reports.unit_cost import exposed_note, late_notes, missing_notes, unpriced_note
@@ -65,6 +66,7 @@ class BreakdownRow:
     """Whether a part of `total` is an estimate."""
     unpriced_calls: int
     waste: WasteSection
+    context: ContextSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def _row(group: Group) -> BreakdownRow:
         or any(leaf.status == "estimated" for leaf in group.leaves),
         unpriced_calls=group.unpriced_calls,
         waste=waste_section(group),
+        context=context_section(group),
     )
 
 

@@ -198,7 +198,14 @@ class _Builder:
             charge, call = self.rows[ref], self.rows.get(parents.get(ref, ref))
             if isinstance(charge, Leaf) and isinstance(call, Leaf) and call.kind == "call" and call.cost is None:
                 self.rows[call.ref] = replace(
-                    call, cost=charge.cost, status=charge.status, reason=charge.reason, waste=charge.waste
+                    call,
+                    cost=charge.cost,
+                    status=charge.status,
+                    reason=charge.reason,
+                    waste=charge.waste,
+                    context=charge.context or call.context,
+                    reasoning=charge.reasoning,
+                    cache_saved=charge.cache_saved,
                 )
                 del self.rows[ref], parents[ref]
 
@@ -294,6 +301,9 @@ class _Builder:
             remote=span.attributes.get(names.TASK_REMOTE) is True,
             human_minutes=fields.human_minutes(span),
             list_cost=fields.list_cost(span, names.CALL_COST_LIST, cost),
+            context=fields.context(span),
+            reasoning=fields.decimal(span, names.COST_REASONING),
+            cache_saved=fields.decimal(span, names.CACHE_SAVED),
         )
 
     def _rollup(self, span: SpanRecord) -> dict[str, Any]:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from taskmeter.records import ZERO
 from taskmeter.reports.breakdown import BreakdownReport, BreakdownRow
+from taskmeter.reports.lines import Line
+from taskmeter.reports.render_context import context_columns, context_lines
 from taskmeter.reports.text import duration, money, plain, share
 from taskmeter.reports.waste import CLASSES
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-
-class Line(NamedTuple):
-    """One line below a row: what, how much, which share of all, and a remark."""
-
-    what: str
-    amount: str = ""
-    share: str = ""
-    remark: str = ""
 
 
 def waste_lines(row: BreakdownRow, currency: str) -> Iterable[Line]:
@@ -63,9 +56,9 @@ def waste_columns(row: BreakdownRow) -> Mapping[str, object]:
     }
 
 
-LINES: Sequence[Callable[[BreakdownRow, str], Iterable[Line]]] = (waste_lines,)
+LINES: Sequence[Callable[[BreakdownRow, str], Iterable[Line]]] = (waste_lines, context_lines)
 """Of each section, in the order they are shown."""
-COLUMNS: Sequence[Callable[[BreakdownRow], Mapping[str, object]]] = (waste_columns,)
+COLUMNS: Sequence[Callable[[BreakdownRow], Mapping[str, object]]] = (waste_columns, context_columns)
 
 
 def csv_rows(report: BreakdownReport) -> Iterable[Mapping[str, object]]:
@@ -104,7 +97,7 @@ def fill(table: Table, report: BreakdownReport) -> None:
 def legend(report: BreakdownReport) -> Iterable[str]:
     """What the marks mean that are in the table."""
     rows = (*report.rows, report.total)
-    if any(row.estimated for row in rows):
+    if any(row.estimated or row.context.sources for row in rows):
         yield "~ partly estimated"
     if any(row.unpriced_calls for row in rows):
         yield "≥ lower bound: a call in it could not be priced"

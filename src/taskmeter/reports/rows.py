@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from taskmeter.records import ZERO
+from taskmeter.records import ZERO, ContextShare
 from taskmeter.reports.fields import LeafKind, Status, Tokens
 from taskmeter.reports.waste import Waste, wasted
 
@@ -139,6 +140,13 @@ class Leaf(Row):
     human_minutes: Decimal = ZERO
     list_cost: Decimal | None = None
     """`cost` at list prices; `None` where it is the same."""
+    context: Mapping[str, ContextShare] | None = None
+    """What the input of a call was made of: a source, `documents/` and where they are from, or `carried`, which is a
+    part of the others. `None` where that was not measured."""
+    reasoning: Decimal | None = None
+    """The part of `cost` that reasoning tokens cost, if it is known and not 0."""
+    cache_saved: Decimal | None = None
+    """By how much caches made it cheaper, if that is known and not 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

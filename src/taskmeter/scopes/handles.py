@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from taskmeter.account import Ledger, Scope, TaskIdentity
 from taskmeter.errors import UsageError
-from taskmeter.records import ZERO, Cost, Outcome, OutcomeStatus, Usage, add
+from taskmeter.records import ZERO, Context, Cost, Outcome, OutcomeStatus, Usage, add
 from taskmeter.scopes.arguments import Money, money, text
 from taskmeter.scopes.outcomes import outcome_said
 from taskmeter.scopes.people import hourly, minutes_of, spend
@@ -34,6 +34,11 @@ class _Account:
     def usage(self) -> Usage:
         """Tokens so far, nested tasks included."""
         return self._ledger.usage()
+
+    @property
+    def context(self) -> Context:
+        """What the input of its calls was made of so far, nested tasks included. Empty with `context=False`."""
+        return self._ledger.context()
 
     @property
     def calls(self) -> int:

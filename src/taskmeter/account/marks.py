@@ -14,20 +14,20 @@ from typing import Final
 
 KEY_BYTES: Final = 32
 MARK_BYTES: Final = 8
-WHOLE: Final = 8192
+WHOLE: Final = 16_384
 """Characters of ASCII up to which all of a text counts; half as many of any other text."""
-_END: Final = 1024
+_END: Final = 512
 """Characters at either end of a longer one."""
 _WINDOWS: Final = 16
-_WINDOW: Final = 128
+_WINDOW: Final = 48
 
 
 class _Secret:
     def __init__(self, key: bytes) -> None:
         self.keyed = blake2b(key=key, digest_size=MARK_BYTES)
-        places = blake2b(b"places", key=key, digest_size=2 * _WINDOWS).digest()
-        self.places = sorted(int.from_bytes(places[at : at + 2]) for at in range(0, 2 * _WINDOWS, 2))
-        """Where the windows are, in 1/65536 of what is between the ends."""
+        places = blake2b(b"places", key=key, digest_size=_WINDOWS).digest()
+        self.places = [256 * window + place for window, place in enumerate(places)]
+        """Where the windows are in what is between the ends, one in each of its parts; in 1/4096 of it."""
 
 
 _secret = _Secret(os.urandom(KEY_BYTES))
@@ -40,21 +40,21 @@ def use_key(key: bytes) -> None:
     _secret = _Secret(key)
 
 
+def secret() -> object:
+    """What all marks are made with now. Marks made with another one do not compare."""
+    return _secret
+
+
 def mark(text: str) -> bytes:
     """The mark of a text."""
     keyed = _secret.keyed.copy()
-    keyed.update(b"%d:" % len(text))
     keyed.update(_sample(text).encode("utf-8", "surrogatepass"))
     return keyed.digest()
 
 
 def mark_of_all(texts: Sequence[str]) -> bytes:
     """One mark of several texts, in their order."""
-    keyed = _secret.keyed.copy()
-    sampled = [text if len(text) <= _END else _sample(text) for text in texts]
-    keyed.update((",".join([str(len(text)) for text in texts]) + ":").encode())
-    keyed.update("".join(sampled).encode("utf-8", "surrogatepass"))
-    return keyed.digest()
+    return mark("\0".join([text if len(text) <= _END else _sample(text) for text in texts]))
 
 
 def joined(marks: Iterable[bytes]) -> bytes:
@@ -69,5 +69,6 @@ def _sample(text: str) -> str:
     if length <= WHOLE and (length <= WHOLE // 2 or text.isascii()):
         return text
     between = length - 2 * _END - _WINDOW
-    starts = [_END + (between * place >> 16) for place in _secret.places]
-    return "".join([text[:_END], *[text[start : start + _WINDOW] for start in starts], text[-_END:]])
+    starts = [_END + (between * place // (256 * _WINDOWS)) for place in _secret.places]
+    windows = [text[start : start + _WINDOW] for start in starts]
+    return "".join([f"\0{length}\0", text[:_END], *windows, text[-_END:]])
