@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, cast
 
 _KEY: Final = os.urandom(32)
 MOST_VALUES: Final = 256
@@ -47,7 +47,7 @@ def toolprint(name: str, arguments: object) -> bytes | None:
 
 def _word(value: Any) -> bytes | None:
     """One value, without what is in it. By exact type, as a subclass has code of its own."""
-    kind: Any = type(value)
+    kind = type(cast("object", value))
     write = _WORDS.get(kind)
     return None if write is None else write(value)
 
@@ -68,7 +68,7 @@ _WORDS: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
 def _inner(value: Any) -> list[object] | None:
     """What is in a value; of a dict the names as well, in their order. `None` for too much, and where a name is not a
     string."""
-    kind: Any = type(value)
+    kind = type(cast("object", value))
     if kind not in (dict, list, tuple):
         return []
     if len(value) > MOST_VALUES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from taskmeter.capture.counts import fields_of
 from taskmeter.capture.prompt import FILE_BYTES, IMAGE_BYTES, Walk, current_turn
 from taskmeter.capture.reading import field, items, text_field
 from taskmeter.records import Source
@@ -76,19 +77,19 @@ def _document(block: object, walk: Walk) -> None:
 
 
 def _result(content: object, walk: Walk) -> None:
-    """What a tool returned, ours or the provider's own, which may contain blocks of any kind, at any depth."""
-    if isinstance(content, dict):
-        inner = field(content, "content")
-        if isinstance(inner, dict | list):
-            _result(inner, walk)
-        else:
-            _block(content, walk, "tool_results") if "type" in content else walk.structure("tool_results", content)
-    else:
+    """What a tool returned, ours or the provider's own, which may hold blocks of any kind, at any depth."""
+    fields = fields_of(content)
+    if not fields:
         _content(content, walk, "tool_results")
+    elif isinstance(fields.get("content"), dict | list):
+        _result(fields["content"], walk)
+    elif "type" in fields:
+        _block(content, walk, "tool_results")
+    else:
+        walk.structure("tool_results", content)
 
 
 def _without_type(block: object) -> object:
     """A block without what names it: neither is read by the model."""
-    if not isinstance(block, dict):
-        return block
-    return {name: value for name, value in block.items() if name not in ("id", "type")}
+    fields = fields_of(block)
+    return {name: value for name, value in fields.items() if name not in ("id", "type")} if fields else block

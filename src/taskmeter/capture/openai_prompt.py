@@ -7,7 +7,7 @@ from typing import Final
 
 from taskmeter.capture.counts import fields_of
 from taskmeter.capture.prompt import FILE_BYTES, IMAGE_BYTES, Walk, current_turn
-from taskmeter.capture.reading import NO_FIELDS, field, items, text_field
+from taskmeter.capture.reading import field, items, text_field
 from taskmeter.records import Source
 
 _CHAT: Final = frozenset({"messages", "tools", "functions", "response_format", "prediction"})
@@ -151,7 +151,7 @@ def _item(item: object, walk: Walk, turn: Source) -> None:
     elif kind.endswith("_output") and kind not in _ITEMS:
         walk.said(kind)
         output = field(item, "output")
-        if isinstance(output, dict):
+        if fields_of(output):
             _block(output, walk, "tool_results")
         else:
             _content(output, walk, "tool_results")
@@ -161,7 +161,5 @@ def _item(item: object, walk: Walk, turn: Source) -> None:
 
 def _without_id(item: object) -> object:
     """An item without what names and describes it: neither is read by the model."""
-    if not isinstance(item, dict):
-        return item
-    fields: Mapping[str, object] = item or NO_FIELDS
-    return {name: value for name, value in fields.items() if name not in ("id", "status")}
+    fields = fields_of(item)
+    return {name: value for name, value in fields.items() if name not in ("id", "status")} if fields else item

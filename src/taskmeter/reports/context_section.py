@@ -79,9 +79,7 @@ def context_section(group: Group) -> ContextSection:
         documents=tuple(_shown(label, share, billed) for label, share in labels),
         carried=None if carried is None else _shown(_CARRIED, carried, billed),
         calls=sum(leaf.context is not None for leaf in calls),
-        unmeasured_calls=sum(
-            leaf.context is None and leaf.tokens is not None and leaf.tokens.input > 0 for leaf in calls
-        ),
+        unmeasured_calls=sum(_is_unmeasured(leaf) for leaf in calls),
         reasoning_tokens=thought,
         reasoning_share=share_of(Decimal(thought), Decimal(made)),
         reasoning_cost=total(leaf.reasoning for leaf in calls if leaf.reasoning is not None),

@@ -34,7 +34,8 @@ def context_lines(row: BreakdownRow, currency: str) -> Iterable[Line]:
         tokens = f"{context.cache_read_tokens:,} tokens read, {share(context.cache_read_share) or '0%'} of input"
         yield Line("saved by caches", money(context.cache_saved, currency), "", tokens)
     if context.unmeasured_calls and context.calls:
-        yield Line(f"also: input of {context.unmeasured_calls} calls not measured")
+        noun = "call" if context.unmeasured_calls == 1 else "calls"
+        yield Line(f"also: input of {context.unmeasured_calls} {noun} not measured")
 
 
 def _line(what: str, part: InputShare, row: BreakdownRow, currency: str) -> Line:

@@ -19,7 +19,7 @@ def document(text: str, source: str = "documents") -> str:
     marked. Nothing of it leaves the process but its size. Outside any task it has no effect, nor with `context=False`.
     Raises `UsageError` for what is no text.
     """
-    if not isinstance(text, str):
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         msg = f"document({type(text).__name__!r} object): pass the text of the document"
         raise UsageError(msg)
     if len(checked(source, "source")) > LONGEST_SOURCE:
