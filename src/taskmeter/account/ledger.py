@@ -134,7 +134,7 @@ class Ledger:
                 ledger._sums.growing_turns = max(ledger._sums.growing_turns, turns)
                 if is_own:
                     for key, amount in amounts:
-                        ledger._own.setdefault(key, Pot()).add(amount, waste)
+                        ledger._line(key).add(amount, waste)
                     is_own = not ledger._is_task
             if by is not None:
                 by._give(amounts, own=by_own)
@@ -384,5 +384,11 @@ class Ledger:
         key = (charge.category, charge.item)
         if key not in self._own and len(self._own) >= MAX_ITEMS:
             key = (charge.category, OTHER_ITEM)
-        self._own.setdefault(key, Pot())
+        self._line(key)
         return key
+
+    def _line(self, key: _Key) -> Pot:
+        pot = self._own.get(key)
+        if pot is None:
+            pot = self._own[key] = Pot()
+        return pot

@@ -20,7 +20,9 @@ def waste_lines(row: BreakdownRow, currency: str) -> Iterable[Line]:
     """Useful and wasted money, and what was lost besides."""
     waste = row.waste
     if waste.useful is not None:
-        yield Line("useful", money(waste.useful, currency), share(waste.useful_share))
+        # Which part of the estimates is useful is not known: rather too many marks than too few.
+        unsure = ("≥" if row.unpriced_calls else "") + ("~" if row.estimated else "")
+        yield Line("useful", unsure + money(waste.useful, currency), share(waste.useful_share))
     mark = ("≥" if waste.lower_bound else "") + ("~" if waste.estimated else "")
     counts = {"reask": (waste.reasks, "re-ask"), "duplicate": (waste.duplicate_calls, "call")}
     counts["loop"] = (waste.looped_tool_runs, "tool run")
