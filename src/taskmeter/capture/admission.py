@@ -22,7 +22,9 @@ from taskmeter.account import (
     BudgetExceeded,
     BudgetStop,
     Hold,
+    Purse,
     Refusal,
+    Scope,
     State,
     budgets,
     partial_of,
@@ -75,16 +77,25 @@ def admit(provider: Provider, client: Client, options: Options, operation: str) 
     if purse is None:
         return UNLIMITED
     candidate = _Candidate(provider, client, options, operation)
+    hold = _reserved(candidate, purse, scope)
+    try:
+        return _admission(candidate, purse, hold)
+    except BaseException:
+        hold.release()
+        raise
+
+
+def _reserved(candidate: _Candidate, purse: Purse, scope: Scope | None) -> Hold:
+    """A hold on what `candidate` costs at worst, after what the budgets that have no room for it do about that."""
     waived: set[Account] = set()
     asked: set[Account] = set()
-    changes: list[str] = []
     while True:
         asks = [
             Ask(account, candidate.worst_case(account), enforced=account not in waived) for account in purse.accounts
         ]
         found = _beforehand(asks, candidate) or reserve(asks)
         if isinstance(found, Hold):
-            break
+            return found
         stop = _stop(found, candidate)
         if stop.budget.on_exceeded == "warn":
             purse.note_warning(stop.reason)
@@ -102,17 +113,22 @@ def admit(provider: Provider, client: Client, options: Options, operation: str) 
         if change is None:
             waived.add(found.account)
         else:
-            changes += candidate.change(change)
-    unpriced = candidate.unpriced and any(account.budget.limits.usd is not None for account in purse.accounts)
+            candidate.change(change)
+
+
+def _admission(candidate: _Candidate, purse: Purse, hold: Hold) -> Admission:
+    """Of a call that `hold` is for, with what the spans say of it."""
+    in_money = any(account.budget.limits.usd is not None for account in purse.accounts)
+    unpriced, changes = in_money and candidate.unpriced, candidate.changes
     if unpriced or changes:
         purse.note(degraded=bool(changes), unpriced=unpriced)
     if not changes:
-        return Admission(hold=found)
+        return Admission(hold=hold)
     attributes: Attributes = {
         names.BUDGET_DEGRADED: ", ".join(changes),
-        names.BUDGET_REQUESTED_MODEL: str(request_body(options).get("model", "")),
+        names.BUDGET_REQUESTED_MODEL: candidate.requested_model,
     }
-    return Admission(candidate.options, found, attributes)
+    return Admission(candidate.options, hold, attributes)
 
 
 def _beforehand(asks: list[Ask], candidate: _Candidate) -> Refusal | None:
@@ -183,7 +199,10 @@ class _Candidate:
         self._at_ns = now_ns()
         self._provider_name = provider.name(client)
         self.options = options
+        self.changes: list[str] = []
+        """What was changed of it, for people."""
         self._look()
+        self.requested_model = self.model
 
     def _look(self) -> None:
         self.request: Mapping[str, object] = request_body(self.options)
@@ -216,8 +235,8 @@ class _Candidate:
             ).amount
         return self._prices[output_tokens]
 
-    def change(self, change: Mapping[str, Any]) -> list[str]:
-        """Makes it another request. Returns what was changed, for people."""
+    def change(self, change: Mapping[str, Any]) -> None:
+        """Makes it another request."""
         body, changes = dict(self.request), list[str]()
         if change.get("model", self.model) != self.model:
             body["model"] = change["model"]
@@ -230,8 +249,8 @@ class _Candidate:
         if changes:
             self.options = copy.copy(self.options)
             self.options.json_data, self.options.extra_json = body, None  # `body` has what was extra
+            self.changes += changes
             self._look()
-        return changes
 
     def _limit_name(self) -> str:
         if self._provider.package == "anthropic" or request_path(self.options).endswith("/v1/completions"):
