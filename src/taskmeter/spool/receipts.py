@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from taskmeter._guard import log
+from taskmeter.errors import SpoolError
 
 FILES: Final = "receipts-*.jsonl"
 LARGEST_FILE: Final = 8 * 1024**2
@@ -175,7 +176,10 @@ def prune_receipts(directory: Path, now_seconds: float) -> None:
 
 
 def whole_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
-    """Each complete line from `offset` on, and where it ends. Nothing where the file is gone."""
+    """Each complete line from `offset` on, and where it ends. Nothing where the file is gone.
+
+    Raises `SpoolError` where it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             file.seek(offset)
@@ -186,6 +190,9 @@ def whole_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
                 yield line, offset
     except FileNotFoundError:
         return
+    except OSError as error:
+        message = f"Cannot read the spool file {str(path)!r}: {error.strerror or error}."
+        raise SpoolError(message) from error
 
 
 def _size(path: Path) -> int:
