@@ -12,7 +12,7 @@ from taskmeter._guard import log
 Destination = Literal["spool", "otlp"]
 Reason = Literal["queue_full", "rejected", "unencodable", "removed", "retention", "exit"]
 
-REASONS: Final[dict[Reason, str]] = {
+REASONS: Final[dict[str, str]] = {
     "queue_full": "more were waiting than the queue holds, because they could not be written or sent fast enough",
     "rejected": "the endpoint refused them",
     "unencodable": "they could not be encoded",

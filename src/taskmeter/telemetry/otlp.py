@@ -104,8 +104,8 @@ class OtlpTarget:
         verdict = self._judged(result, len(spans))
         if verdict.again_seconds is None:
             self._tries = 0
-        if verdict.accepted and self._receipts is not None:
-            # Those that a partial success refused are among them: it does not say which, and not to send it again.
+        if verdict.accepted == len(spans) and self._receipts is not None:
+            # A partial success does not say which it refused, so that `taskmeter ship` has to find out.
             self._receipts.accepted((c.trace_id, c.span_id) for span in spans if (c := span.context) is not None)
         return verdict
 
