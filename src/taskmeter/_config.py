@@ -155,6 +155,41 @@ def environment() -> Environment:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class OtlpShipping:
+    """What the environment says about sending traces, for `taskmeter ship`; empty where it says nothing."""
+
+    traces_endpoint: str
+    """For traces alone, with its path. May hold a password, as all of these."""
+    general_endpoint: str
+    """For all signals, without the path of one."""
+    protocol: str
+    headers: str
+    certificate: str
+    client_certificate: str
+    client_key: str
+    compression: str
+    timeout: str
+    """Seconds, as the exporters of OpenTelemetry for Python read it."""
+    insecure: str
+
+
+def shipping_from_environment() -> OtlpShipping:
+    """Reads `OTEL_EXPORTER_OTLP_TRACES_*`, and `OTEL_EXPORTER_OTLP_*` where those say nothing."""
+    return OtlpShipping(
+        traces_endpoint=_env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        general_endpoint=_env("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        protocol=_otlp_env("PROTOCOL", "TRACES"),
+        headers=_otlp_env("HEADERS", "TRACES"),
+        certificate=_otlp_env("CERTIFICATE", "TRACES"),
+        client_certificate=_otlp_env("CLIENT_CERTIFICATE", "TRACES"),
+        client_key=_otlp_env("CLIENT_KEY", "TRACES"),
+        compression=_otlp_env("COMPRESSION", "TRACES"),
+        timeout=_otlp_env("TIMEOUT", "TRACES"),
+        insecure=_otlp_env("INSECURE", "TRACES"),
+    )
+
+
 def _sdk_disabled() -> bool:
     return _env("OTEL_SDK_DISABLED").lower() == "true"
 

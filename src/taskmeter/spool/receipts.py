@@ -124,7 +124,7 @@ class Receipts:
     def __init__(self, directory: Path, endpoint: str) -> None:
         self.endpoint = endpoint_name(endpoint)
         self.announced = False
-        """Whether some process delivers to the endpoint itself."""
+        """Whether some process has announced that it delivers to the endpoint itself."""
         self._directory = directory
         self._spans: set[bytes] = set()
         self._read_up_to: dict[str, int] = {}
@@ -133,16 +133,17 @@ class Receipts:
         """Reads what was written since the last time."""
         for path in sorted(self._directory.glob(FILES)):
             offset = self._read_up_to.get(path.name, 0)
+            if _size(path) <= offset:
+                continue
             for line, end in whole_lines(path, offset):
                 self._read_up_to[path.name] = end
                 self._take(line)
 
-    def add(self, trace_id: str, span_id: str) -> None:
-        """One more, which need not be read again."""
-        self._spans.add(_key(trace_id, span_id))
-
     def __contains__(self, span: tuple[str, str]) -> bool:
-        return _key(*span) in self._spans
+        try:
+            return _key(*span) in self._spans
+        except ValueError:  # no ids: nobody has accepted that
+            return False
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -150,7 +151,7 @@ class Receipts:
     def _take(self, line: bytes) -> None:
         for endpoint, traces in _receipt(line):
             if endpoint == self.endpoint:
-                self.announced = True
+                self.announced = self.announced or not traces
                 for trace_id, span_ids in traces.items():
                     self._spans.update(_key(trace_id, span_id) for span_id in span_ids)
 
@@ -185,6 +186,13 @@ def whole_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
                 yield line, offset
     except FileNotFoundError:
         return
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _receipt(line: bytes) -> Iterator[tuple[str, dict[str, list[str]]]]:
