@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
@@ -61,6 +60,12 @@ class Receiver:
 
     statuses: Iterable[int] = ()
     delay_seconds: float = 0
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """Of each answer."""
+    refused_spans: int = 0
+    """A partial success: so many of each request that is otherwise taken, the first ones."""
+    wanted_port: int = 0
+    """0 for any."""
     spans: list[Span] = field(default_factory=list[Span])
     requests: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Path and content encoding of each, refused ones too."""
@@ -68,12 +73,12 @@ class Receiver:
         default_factory=dict[tuple[str, frozenset[tuple[str, Any]]], Point]
     )
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _script: deque[int] = field(init=False)
+    _script: Iterator[int] = field(init=False)
     _server: _Server = field(init=False)
 
     def __post_init__(self) -> None:
-        self._script = deque(self.statuses)
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._script = iter(self.statuses)
+        self._server = _Server(("127.0.0.1", self.wanted_port), _Handler)
         self._server.receiver = self
 
     @property
@@ -118,12 +123,15 @@ class Receiver:
         content = gzip.decompress(body) if encoding == "gzip" else body
         with self._lock:
             self.requests.append((path, encoding))
-            status = self._script.popleft() if self._script else 200
+            status = next(self._script, 200)
             if status != 200:
                 return status, b""
             if path == "/v1/traces":
-                self.spans += _spans(ExportTraceServiceRequest.FromString(content))
-                return 200, ExportTraceServiceResponse().SerializeToString()
+                spans = _spans(ExportTraceServiceRequest.FromString(content))
+                self.spans += spans[self.refused_spans :]
+                answer = ExportTraceServiceResponse()
+                answer.partial_success.rejected_spans = min(self.refused_spans, len(spans))
+                return 200, answer.SerializeToString()
             for point in _read_points(ExportMetricsServiceRequest.FromString(content)):
                 self._points[point.metric, frozenset(point.attributes.items())] = point
             return 200, ExportMetricsServiceResponse().SerializeToString()
@@ -144,6 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
         receiver = cast(_Server, self.server).receiver
         status, answer = receiver.take(self.path, self.headers.get("content-encoding", ""), body)
         self.send_response(status)
+        for name, value in receiver.headers.items():
+            self.send_header(name, value)
         self.send_header("content-type", "application/x-protobuf")
         self.send_header("content-length", str(len(answer)))
         self.end_headers()

@@ -22,8 +22,9 @@ from taskmeter.telemetry import losses, suppression
 from taskmeter.telemetry.losses import Destination, Reason
 
 _SOON: Final = "soon"
+_FULL: Final = "full"
 _NOW: Final = "now"
-"""What wakes the thread: something waits and others may come, or somebody waits for it."""
+"""What wakes the thread: something waits and others may come, there is a whole batch, or somebody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class SpanQueue(SpanProcessor):
                 self._start()
         elif waiting >= self._batch and not self._full:
             self._full = True
-            self._wake.put(_NOW)
+            self._wake.put(_FULL)
 
     # --- for those who wait
 
@@ -224,30 +225,36 @@ class SpanQueue(SpanProcessor):
         suppression.silence()
         pause: float | None = None
         while not self._closed or self._waiting:
-            self._sleep(pause)
-            again = self._deliver_waiting()
-            if again is None:
-                pause = self._rest()
-            else:
+            again = self._deliver_waiting(whole_batches=self._slept(pause) == _FULL)
+            if again is not None:
                 pause = again
                 self._awake = self._full = True  # more of the same does not shorten the wait, a flush does
+            elif self._waiting:
+                pause = self._delay
+                self._awake = True
+            else:
+                pause = self._rest()
 
-    def _sleep(self, pause: float | None) -> None:
-        """Until something waits, then for others to go out with it."""
+    def _slept(self, pause: float | None) -> str | None:
+        """Until something waits, then for others to go out with it. Returns what ended the sleep, if not the time."""
+        woken = None
         with suppress(Empty):
-            if self._wake.get(timeout=pause) == _SOON:
-                self._wake.get(timeout=self._delay)
+            woken = self._wake.get(timeout=pause)
+            if woken == _SOON:
+                woken = None
+                woken = self._wake.get(timeout=self._delay)
         self._awake = self._full = False
+        return woken
 
     def _rest(self) -> float | None:
         with guarded("telemetry.queue_rest"):
             return self._target.rest()
         return None
 
-    def _deliver_waiting(self) -> float | None:
+    def _deliver_waiting(self, *, whole_batches: bool = False) -> float | None:
         """Hands over what waits. Returns in how many seconds to try again, `None` if that is not needed."""
         waiting = self._waiting
-        while waiting:
+        while len(waiting) >= (self._batch if whole_batches else 1):
             head = waiting[0]
             if isinstance(head, _Mark):
                 waiting.popleft()
