@@ -16,6 +16,7 @@ from taskmeter._config import Environment, SignalEnvironment
 from taskmeter.diagnosis.records import Finding, Spool
 from taskmeter.diagnosis.telemetry import LEAST_ATTRIBUTES, too_few_attributes, without_credentials
 from taskmeter.pricing import newest_price
+from taskmeter.spool.files import files_in
 
 _DISTRIBUTIONS: Final = (
     "taskmeter",
@@ -103,12 +104,12 @@ def _endpoint_findings(signal: str, said: SignalEnvironment) -> Iterator[Finding
 
 def spool_at(directory: Path, *, in_use: bool) -> Spool:
     """How the directory stands. Creates nothing."""
-    files = [path.stat().st_size for path in directory.glob("*.jsonl")] if directory.is_dir() else []
+    sizes = [size for path in files_in(directory, "*.jsonl") if (size := _size(path)) is not None]
     existing = directory.absolute()
-    while not existing.exists() and existing != existing.parent:
+    while _is_missing(existing) and existing != existing.parent:
         existing = existing.parent
-    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
-    return Spool(str(directory), in_use=in_use, writable=writable, files=len(files), size_bytes=sum(files))
+    writable = os.access(f"{existing}{os.sep}", os.W_OK | os.X_OK)  # no file, as what is in one
+    return Spool(str(directory), in_use=in_use, writable=writable, files=len(sizes), size_bytes=sum(sizes))
 
 
 def spool_findings(spool: Spool) -> Iterator[Finding]:
@@ -125,6 +126,24 @@ def spool_findings(spool: Spool) -> Iterator[Finding]:
             f"the spool in {spool.directory} holds {spool.size_bytes / 1024**3:.1f} GiB",
             "delete the oldest of its files; each is one process's",
         )
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # there, perhaps, and not to be seen
+        return False
+    return False
+
+
+def _size(path: Path) -> int | None:
+    """`None` for what is not there, or not to be seen."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _numbers(version_text: str) -> tuple[int, ...]:

@@ -123,10 +123,18 @@ def sync_directory(directory: Path) -> None:
             os.close(opened)
 
 
+def files_in(directory: Path, pattern: str = FILES) -> list[Path]:
+    """Those that match; none in a directory that is not there, or may not be looked into."""
+    try:
+        return list(directory.glob(pattern))
+    except OSError:
+        return []
+
+
 def closed_files(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Those that no process writes, oldest first. Any that vanish meanwhile are left out."""
     found: list[tuple[Path, os.stat_result]] = []
-    for path in directory.glob(FILES):
+    for path in files_in(directory):
         try:
             found.append((path, path.stat()))
         except OSError:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from taskmeter._config import Spool
 from taskmeter._guard import guarded, log
 from taskmeter.spool import receipts
-from taskmeter.spool.files import FILES, closed_files
+from taskmeter.spool.files import closed_files, files_in
 
 UNSHIPPED_FACTOR: Final = 2
 """A spool that is to be shipped may grow to so many times `keep_bytes` before it loses what was not shipped."""
@@ -52,7 +52,7 @@ class Retention:
                 self._run()
 
     def _run(self) -> None:
-        size = sum(_size(path) for path in self._directory.glob(FILES))
+        size = sum(_size(path) for path in files_in(self._directory))
         deleted = False
         for path, status in closed_files(self._directory):
             too_much = self._policy.keep_bytes is not None and size > self._policy.keep_bytes
@@ -107,7 +107,7 @@ def _size(path: Path) -> int:
 def _unshipped(path: Path) -> set[Span]:
     """The spans of a file that no endpoint has accepted. Receipts are read one by one: there may be millions."""
     spans = set(_spans(path))
-    for file in path.parent.glob(receipts.FILES):
+    for file in files_in(path.parent, receipts.FILES):
         for line, _ in receipts.whole_lines(file, 0):
             if not spans:
                 return spans
