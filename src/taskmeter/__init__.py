@@ -1,5 +1,6 @@
 """taskmeter: what each completed LLM-agent task cost, where the money went, and whether it was worth it."""
 
+from taskmeter._config import Spool
 from taskmeter._version import __version__
 from taskmeter.capture import instrument, uninstrument
 from taskmeter.diagnosis import diagnose
@@ -13,6 +14,7 @@ from taskmeter.telemetry.processor import TaskSpanProcessor
 __all__ = [
     "Cost",
     "CostExporter",
+    "Spool",
     "Task",
     "TaskSpanProcessor",
     "TaskmeterError",

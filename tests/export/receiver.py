@@ -6,8 +6,7 @@ import gzip
 import ssl
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
@@ -74,21 +73,27 @@ class Receiver:
     statuses: Iterable[int | Reply] = ()
     delay_seconds: float = 0
     tls: ssl.SSLContext | None = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """Of each answer."""
+    refused_spans: int = 0
+    """A partial success: so many of each request that is otherwise taken, the first ones."""
+    wanted_port: int = 0
+    """0 for any."""
     spans: list[Span] = field(default_factory=list[Span])
     requests: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Path and content encoding of each, refused ones too."""
-    headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
-    """Of each request, names in lower case."""
+    asked_with: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    """The headers of each request, names in lower case."""
     _points: dict[tuple[str, frozenset[tuple[str, Any]]], Point] = field(
         default_factory=dict[tuple[str, frozenset[tuple[str, Any]]], Point]
     )
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _script: deque[int | Reply] = field(init=False)
+    _script: Iterator[int | Reply] = field(init=False)
     _server: _Server = field(init=False)
 
     def __post_init__(self) -> None:
-        self._script = deque(self.statuses)
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._script = iter(self.statuses)
+        self._server = _Server(("127.0.0.1", self.wanted_port), _Handler)
         self._server.receiver = self
         if self.tls is not None:
             self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
@@ -135,13 +140,16 @@ class Receiver:
         content = gzip.decompress(body) if encoding == "gzip" else body
         with self._lock:
             self.requests.append((path, encoding))
-            scripted = self._script.popleft() if self._script else 200
+            scripted = next(self._script, 200)
             reply = Reply(scripted) if isinstance(scripted, int) else scripted
             if not 200 <= reply.status < 300:
                 return reply
             if path != "/v1/metrics":
-                self.spans += _spans(ExportTraceServiceRequest.FromString(content))
-                return replace(reply, body=reply.body or ExportTraceServiceResponse().SerializeToString())
+                spans = _spans(ExportTraceServiceRequest.FromString(content))
+                self.spans += spans[self.refused_spans :]
+                answer = ExportTraceServiceResponse()
+                answer.partial_success.rejected_spans = min(self.refused_spans, len(spans))
+                return replace(reply, body=reply.body or answer.SerializeToString())
             for point in _read_points(ExportMetricsServiceRequest.FromString(content)):
                 self._points[point.metric, frozenset(point.attributes.items())] = point
             return replace(reply, body=ExportMetricsServiceResponse().SerializeToString())
@@ -160,13 +168,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         receiver = cast(_Server, self.server).receiver
-        receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
+        receiver.asked_with.append({name.lower(): value for name, value in self.headers.items()})
         reply = receiver.take(self.path, self.headers.get("content-encoding", ""), body)
         if reply.breaks:
             self.close_connection = True
             return
         self.send_response(reply.status)
-        for name, value in {"content-type": "application/x-protobuf", **reply.headers}.items():
+        for name, value in {"content-type": "application/x-protobuf", **receiver.headers, **reply.headers}.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(reply.body)))
         self.end_headers()

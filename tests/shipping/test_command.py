@@ -103,7 +103,7 @@ def test_two_shippers_exclude_each_other(tmp_path: Path) -> None:
     fill(tmp_path, [1])
     with Receiver(delay_seconds=30) as receiver:
         first = started(tmp_path, receiver.url)
-        wait(lambda: bool(receiver.headers))
+        wait(lambda: bool(receiver.asked_with))
         code, out, err = ended(started(tmp_path, receiver.url))
         assert (code, out) == (1, "")
         assert re.fullmatch(
@@ -169,7 +169,7 @@ def test_secrets_are_not_printed_or_written(tmp_path: Path, capsys: pytest.Captu
         arguments = ("--endpoint", url, "--header", "x-key=canary-header")
         printed = [ship(capsys, tmp_path, *arguments), ship(capsys, tmp_path, *arguments)]
         assert [code for code, _, _ in printed] == [1, 1]
-        assert receiver.headers[0]["x-key"] == "canary-header"
+        assert receiver.asked_with[0]["x-key"] == "canary-header"
         assert receiver.requests[0][0].endswith("key=canary-query")
     printed.append(ship(capsys, tmp_path, *arguments, "--retry-for", "0"))  # nobody listens any more
     assert "canary" not in str(printed)

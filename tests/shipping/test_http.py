@@ -82,8 +82,8 @@ def test_spans_arrive_with_headers(gzip: bool) -> None:
         assert send(receiver.url, gzip=gzip, headers={"x-team": "blue"}) == Accepted()
     assert [one.span_id for one in receiver.spans] == [f"{1:016x}", f"{2:016x}"]
     assert receiver.requests == [("/v1/traces", "gzip" if gzip else "")]
-    assert receiver.headers[0]["x-team"] == "blue"
-    assert receiver.headers[0]["content-type"] == "application/x-protobuf"
+    assert receiver.asked_with[0]["x-team"] == "blue"
+    assert receiver.asked_with[0]["content-type"] == "application/x-protobuf"
 
 
 def test_credentials_are_those_that_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_credentials_are_those_that_were_given(tmp_path: Path, monkeypatch: pyte
         send(receiver.url, headers={"authorization": "Bearer abc"})
         send(receiver.url)
         send(receiver.url, user=("me", "pw"))
-    assert [headers.get("authorization") for headers in receiver.headers] == ["Bearer abc", None, "Basic bWU6cHc="]
+    assert [headers.get("authorization") for headers in receiver.asked_with] == ["Bearer abc", None, "Basic bWU6cHc="]
 
 
 def test_an_answer_gives_no_secret_away() -> None:

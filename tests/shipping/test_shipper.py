@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import resource
 from collections import deque
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from taskmeter.errors import SpoolError
+from taskmeter.spool.files import SpoolFile
 from taskmeter.spool.receipts import ReceiptWriter
 from taskmeter.spool.shipping.answers import Accepted, Again, Failed, Misdirected, Refused, TooLarge
-from taskmeter.spool.shipping.progress import Progress, unshipped_files
+from taskmeter.spool.shipping.progress import Progress, settled_offsets
 from tests.shipping.endpoint import NAME, NOW_NS, Backend, Breaks, Time, dead, fill, ids, line, ship, shipper, span
 
 
@@ -262,17 +264,28 @@ def test_a_ledger_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 
 def test_files_that_an_endpoint_lacks_are_known(tmp_path: Path) -> None:
-    """To whoever deletes or compacts span files: of an endpoint that the spool was shipped to."""
+    """To whoever deletes or compacts span files: up to where every endpoint has them that they were shipped to."""
     fill(tmp_path, [1], [1])
     first, second = sorted(tmp_path.glob("traces-*"))
-    assert unshipped_files(tmp_path) == set()
+    size = first.stat().st_size
+    assert settled_offsets(tmp_path) == {}
     ship(tmp_path, Backend(deque([Accepted(), Misdirected("HTTP 401")])), batch_size=1)
-    assert unshipped_files(tmp_path) == {second}
+    assert settled_offsets(tmp_path) == {first: size, second: 0}
     with first.open("a") as file:
         file.write(line(span(3)))
-    assert unshipped_files(tmp_path) == {first, second}
+    assert settled_offsets(tmp_path) == {first: size, second: 0}
     ship(tmp_path, Backend())
-    assert unshipped_files(tmp_path) == set()
+    assert settled_offsets(tmp_path) == {path: path.stat().st_size for path in (first, second)}
+
+
+def test_a_last_line_that_its_writer_may_take_back_is_not_sent(tmp_path: Path) -> None:
+    """All of it but its end was written when the disk was full."""
+    file = SpoolFile(tmp_path, datetime(2026, 11, 27, tzinfo=UTC))
+    file.append(line(span(1)).encode(), 1)
+    file.path.write_text(line(span(1)) + line(span(2)).rstrip())
+    assert ship(tmp_path, Backend()).sent == 1
+    file.close()
+    assert ship(tmp_path, Backend()).sent == 1
 
 
 def test_dead_letters_are_sent_on_demand(tmp_path: Path) -> None:

@@ -84,6 +84,16 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """Spans that this process could not deliver."""
+
+    destination: str
+    """`spool` or `otlp`."""
+    reason: str
+    spans: int
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """How taskmeter stands in this process. `print` it."""
 
@@ -96,6 +106,8 @@ class Diagnosis:
     providers: tuple[Provider, ...]
     spool: Spool | None
     faults: tuple[Fault, ...]
+    """Since the process started."""
+    losses: tuple[Loss, ...]
     """Since the process started."""
     findings: tuple[Finding, ...]
 

@@ -16,6 +16,7 @@ from taskmeter._config import Environment, SignalEnvironment
 from taskmeter.diagnosis.records import Finding, Spool
 from taskmeter.diagnosis.telemetry import LEAST_ATTRIBUTES, too_few_attributes, without_credentials
 from taskmeter.pricing import newest_price
+from taskmeter.spool.files import files_in
 from taskmeter.spool.shipping.backlog import Backlog, backlogs
 
 _DISTRIBUTIONS: Final = (
@@ -106,17 +107,17 @@ def _endpoint_findings(signal: str, said: SignalEnvironment) -> Iterator[Finding
 
 def spool_at(directory: Path, *, in_use: bool) -> Spool:
     """How the directory stands. Creates nothing."""
-    files = [path.stat().st_size for path in directory.glob("traces-*.jsonl")] if directory.is_dir() else []
+    sizes = [size for path in files_in(directory) if (size := _size(path)) is not None]
     existing = directory.absolute()
-    while not existing.exists() and existing != existing.parent:
+    while _is_missing(existing) and existing != existing.parent:
         existing = existing.parent
-    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    writable = os.access(f"{existing}{os.sep}", os.W_OK | os.X_OK)  # no file, as what is in one
     return Spool(
         str(directory),
         in_use=in_use,
         writable=writable,
-        files=len(files),
-        size_bytes=sum(files),
+        files=len(sizes),
+        size_bytes=sum(sizes),
         backlogs=() if in_use else tuple(backlogs(directory)),
     )
 
@@ -151,6 +152,24 @@ def backlog_findings(backlogs: Iterable[Backlog], now_ns: int) -> Iterator[Findi
                 "dead-letter-*.jsonl files of the spool",
                 f"see to the reasons, then run `{ship} --dead-letters`; or delete the files",
             )
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # there, perhaps, and not to be seen
+        return False
+    return False
+
+
+def _size(path: Path) -> int | None:
+    """`None` for what is not there, or not to be seen."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _numbers(version_text: str) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from taskmeter.spool.files import files_in
 from taskmeter.spool.receipts import Receipts, receipted_endpoints
 from taskmeter.spool.shipping.dead_letters import FILES, read_dead_letters
 from taskmeter.spool.shipping.lines import SpoolFeed
@@ -34,7 +35,7 @@ class Backlog:
 
 def backlogs(directory: Path) -> list[Backlog]:
     """One for each endpoint that the delivery ledger knows, by name."""
-    letters = [letter for path in sorted(directory.glob(FILES)) for letter in read_dead_letters(path)]
+    letters = [letter for path in sorted(files_in(directory, FILES)) for letter in read_dead_letters(path)]
     endpoints = {progress.endpoint for progress in Progress.of_spool(directory)} | receipted_endpoints(directory)
     endpoints |= {letter.endpoint for letter in letters if letter.endpoint}
     found: list[Backlog] = []

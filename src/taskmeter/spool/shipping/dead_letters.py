@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from taskmeter.spool.files import files_in
 from taskmeter.spool.receipts import whole_lines
 from taskmeter.spool.shipping.spans import StoredSpan, stored_spans, traces_data
 
@@ -71,7 +72,7 @@ class DeadLetters:
 
     def files(self) -> list[Path]:
         """Those that are there, the one being written not among them."""
-        return [path for path in sorted(self._directory.glob(FILES)) if path != self._path]
+        return [path for path in sorted(files_in(self._directory, FILES)) if path != self._path]
 
     def _open(self) -> int:
         if self._path is not None:
@@ -114,5 +115,5 @@ def rewrite(path: Path, kept: Sequence[DeadLetter]) -> None:
 
 def dead_letters_of(directory: Path, endpoint: str) -> Iterator[DeadLetter]:
     """All that were set aside for `endpoint`."""
-    for path in sorted(directory.glob(FILES)):
+    for path in sorted(files_in(directory, FILES)):
         yield from (letter for letter in read_dead_letters(path) if letter.endpoint == endpoint)
