@@ -77,11 +77,11 @@ class SpoolFeed:
                 yield file, offset
 
     def _lines(self, file: SpanFile, offset: int) -> Iterator[tuple[bytes | None, int]]:
-        """Each whole line and where it ends; `None` for one that is too long."""
+        """Each whole line that was there when the reading began, and where it ends; `None` for one that is too long."""
         try:
             with file.path.open("rb") as lines:
                 lines.seek(offset)
-                while line := lines.readline(_LONGEST_LINE):
+                while offset < file.size and (line := lines.readline(_LONGEST_LINE)):
                     offset += len(line)
                     if line.endswith(b"\n"):
                         yield line, offset

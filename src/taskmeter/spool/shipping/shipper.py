@@ -175,7 +175,10 @@ class Shipper:
         for part in _parts(spans, self._terms.batch_size):
             self._delivery.deliver(part, remember=True)
         if chosen:
-            rewrite(path, [letter for letter in letters if letter not in chosen])
+            try:
+                rewrite(path, [letter for letter in letters if letter not in chosen])
+            except OSError as error:  # receipts keep what passed from being sent again
+                self._say(f"cannot rewrite {path} ({error.strerror or error}): its letters stay")
 
 
 def _parts(spans: Sequence[StoredSpan], most: int) -> Iterable[Sequence[StoredSpan]]:
