@@ -52,11 +52,11 @@ def _checked(policy: Spool) -> Spool:
     for each in fields(policy):
         value = getattr(policy, each.name)
         if each.name not in ("directory", "fsync") and not (value is None and each.name in _OPTIONAL):
-            checked_seconds(f"Spool({each.name})", value)
+            checked_number(f"Spool({each.name})", value)
     return policy
 
 
-def checked_seconds(name: str, value: object) -> float:
+def checked_number(name: str, value: object) -> float:
     """A finite number above 0. Raises `ConfigurationError` for anything else."""
     number = math.nan
     if type(value) is not bool:
