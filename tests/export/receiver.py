@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from types import TracebackType
@@ -56,12 +57,24 @@ class Point:
     resource: Attributes
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a request gets, where a status does not say it all. 2xx takes the spans."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    breaks: bool = False
+    """The connection ends without an answer."""
+
+
 @dataclass(slots=True)
 class Receiver:
     """`with Receiver() as receiver:`, endpoint `receiver.url`. The first requests get `statuses`, the others 200."""
 
-    statuses: Iterable[int] = ()
+    statuses: Iterable[int | Reply] = ()
     delay_seconds: float = 0
+    tls: ssl.SSLContext | None = None
     headers: dict[str, str] = field(default_factory=dict[str, str])
     """Of each answer."""
     refused_spans: int = 0
@@ -71,17 +84,21 @@ class Receiver:
     spans: list[Span] = field(default_factory=list[Span])
     requests: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Path and content encoding of each, refused ones too."""
+    asked_with: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    """The headers of each request, names in lower case."""
     _points: dict[tuple[str, frozenset[tuple[str, Any]]], Point] = field(
         default_factory=dict[tuple[str, frozenset[tuple[str, Any]]], Point]
     )
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _script: Iterator[int] = field(init=False)
+    _script: Iterator[int | Reply] = field(init=False)
     _server: _Server = field(init=False)
 
     def __post_init__(self) -> None:
         self._script = iter(self.statuses)
         self._server = _Server(("127.0.0.1", self.wanted_port), _Handler)
         self._server.receiver = self
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
 
     @property
     def port(self) -> int:
@@ -91,7 +108,7 @@ class Receiver:
     @property
     def url(self) -> str:
         """`http://127.0.0.1:port`, without a path."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     @property
     def points(self) -> list[Point]:
@@ -120,24 +137,25 @@ class Receiver:
         self._server.server_close()
         self._server.hang_up()
 
-    def take(self, path: str, encoding: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer."""
+    def take(self, path: str, encoding: str, body: bytes) -> Reply:
+        """The answer to a request."""
         time.sleep(self.delay_seconds)
         content = gzip.decompress(body) if encoding == "gzip" else body
         with self._lock:
             self.requests.append((path, encoding))
-            status = next(self._script, 200)
-            if status != 200:
-                return status, b""
-            if path == "/v1/traces":
+            scripted = next(self._script, 200)
+            reply = Reply(scripted) if isinstance(scripted, int) else scripted
+            if not 200 <= reply.status < 300:
+                return reply
+            if path != "/v1/metrics":
                 spans = _spans(ExportTraceServiceRequest.FromString(content))
                 self.spans += spans[self.refused_spans :]
                 answer = ExportTraceServiceResponse()
                 answer.partial_success.rejected_spans = min(self.refused_spans, len(spans))
-                return 200, answer.SerializeToString()
+                return replace(reply, body=reply.body or answer.SerializeToString())
             for point in _read_points(ExportMetricsServiceRequest.FromString(content)):
                 self._points[point.metric, frozenset(point.attributes.items())] = point
-            return 200, ExportMetricsServiceResponse().SerializeToString()
+            return replace(reply, body=ExportMetricsServiceResponse().SerializeToString())
 
 
 class _Server(ThreadingTCPServer):
@@ -170,14 +188,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         receiver = cast(_Server, self.server).receiver
-        status, answer = receiver.take(self.path, self.headers.get("content-encoding", ""), body)
-        self.send_response(status)
-        for name, value in receiver.headers.items():
+        receiver.asked_with.append({name.lower(): value for name, value in self.headers.items()})
+        reply = receiver.take(self.path, self.headers.get("content-encoding", ""), body)
+        if reply.breaks:
+            self.close_connection = True
+            return
+        self.send_response(reply.status)
+        for name, value in {"content-type": "application/x-protobuf", **receiver.headers, **reply.headers}.items():
             self.send_header(name, value)
-        self.send_header("content-type", "application/x-protobuf")
-        self.send_header("content-length", str(len(answer)))
+        self.send_header("content-length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class has it so
         """Nothing on the screen."""

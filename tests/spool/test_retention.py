@@ -11,6 +11,7 @@ from taskmeter import Spool
 from taskmeter.spool.files import SpoolFile, is_written
 from taskmeter.spool.receipts import ReceiptWriter
 from taskmeter.spool.retention import Retention
+from taskmeter.spool.shipping.progress import Progress, span_files
 from taskmeter.spool.write import SpoolExporter
 from tests.spool.test_write_and_read import span
 
@@ -94,6 +95,19 @@ def test_what_is_to_be_shipped_waits_for_its_receipt(tmp_path: Path) -> None:
     receipts.accepted([(TRACE_ID, 1), (TRACE_ID, 2)])
     receipts.close()
     assert left(tmp_path, paths, policy, ship=True) == ([3], [])
+
+
+def test_what_was_shipped_may_go(tmp_path: Path) -> None:
+    """The delivery ledger says so, without receipts; each endpoint that the spool is shipped to counts."""
+    paths = filled(tmp_path, 40, 39, 38)
+    policy = Spool(keep_bytes=None, keep_days=30)
+    files = {file.path: file for file in span_files(tmp_path)}
+    first, second = (Progress(tmp_path, f"http://collector:{port}/v1/traces") for port in (1, 2))
+    first.settle({files[path].identity: files[path].size for path in paths})
+    second.settle({files[paths[0]].identity: files[paths[0]].size})
+    assert left(tmp_path, paths, policy, ship=True) == ([2, 3], [])
+    second.settle({files[path].identity: files[path].size for path in paths})
+    assert left(tmp_path, paths, policy, ship=True) == ([], [])
 
 
 def test_at_twice_its_size_the_spool_loses_what_was_not_shipped(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from taskmeter import _config
 from taskmeter.cli import NO_DATA
 from taskmeter.cli.options import spool_option
 from taskmeter.errors import SpoolError, UsageError
-from taskmeter.spool.shipping import shipping
 from taskmeter.spool.shipping.delivery import Summary
 from taskmeter.spool.shipping.endpoint import Asked, Endpoint, endpoint_of
+from taskmeter.spool.shipping.session import shipping
 from taskmeter.spool.shipping.shipper import Shipper, Terms
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}

@@ -6,6 +6,7 @@ the command line in a process of its own, imports the SDKs and puts the hooks on
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from taskmeter.diagnosis.hooks import after_imports, breaker_findings, hook_find
 from taskmeter.diagnosis.neighbours import neighbours
 from taskmeter.diagnosis.records import Diagnosis, Exporter, Fault, Finding, Loss, Neighbour, Provider, Spool
 from taskmeter.diagnosis.surroundings import (
+    backlog_findings,
     environment_findings,
     spool_at,
     spool_findings,
@@ -97,6 +99,7 @@ def _diagnosis(hooks: list[HookStatus], findings: list[Finding], spool: Spool | 
             *telemetry_findings(traces, metrics, running=running),
             *environment_findings(_config.environment()),
             *(spool_findings(spool) if spool is not None else ()),
+            *(backlog_findings(spool.backlogs, time.time_ns()) if spool is not None else ()),
             *_fault_findings(faults),
             *_loss_findings(lost),
         ),

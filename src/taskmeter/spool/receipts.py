@@ -17,13 +17,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from taskmeter._guard import log
+from taskmeter.errors import SpoolError
+from taskmeter.spool.files import files_in
 
 FILES: Final = "receipts-*.jsonl"
 LARGEST_FILE: Final = 8 * 1024**2
 """Bytes; a writer goes on in a new file then, so that old receipts go with the spans they are about."""
 _MARGIN_SECONDS: Final = 3_600
 """A receipt is written some time before or after its span: queues and retries lie between."""
-_SPAN_FILES: Final = "traces-*.jsonl"
 
 
 def endpoint_name(url: str) -> str:
@@ -131,7 +132,7 @@ class Receipts:
 
     def refresh(self) -> None:
         """Reads what was written since the last time."""
-        for path in sorted(self._directory.glob(FILES)):
+        for path in sorted(files_in(self._directory, FILES)):
             offset = self._read_up_to.get(path.name, 0)
             if _size(path) <= offset:
                 continue
@@ -159,14 +160,17 @@ class Receipts:
 def receipted_endpoints(directory: Path) -> set[str]:
     """The endpoints that receipts of this spool are about."""
     return {
-        endpoint for path in directory.glob(FILES) for line, _ in whole_lines(path, 0) for endpoint, _ in _receipt(line)
+        endpoint
+        for path in files_in(directory, FILES)
+        for line, _ in whole_lines(path, 0)
+        for endpoint, _ in _receipt(line)
     }
 
 
 def prune_receipts(directory: Path, now_seconds: float) -> None:
     """Deletes the receipts files that are older than every span file that is left. Call it after span files went."""
-    oldest_span_file = min((_created(path) for path in directory.glob(_SPAN_FILES)), default=now_seconds)
-    for path in directory.glob(FILES):
+    oldest_span_file = min((_created(path) for path in files_in(directory)), default=now_seconds)
+    for path in files_in(directory, FILES):
         try:
             if path.stat().st_mtime < oldest_span_file - _MARGIN_SECONDS:
                 path.unlink()
@@ -175,7 +179,10 @@ def prune_receipts(directory: Path, now_seconds: float) -> None:
 
 
 def whole_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
-    """Each complete line from `offset` on, and where it ends. Nothing where the file is gone."""
+    """Each complete line from `offset` on, and where it ends. Nothing where the file is gone.
+
+    Raises `SpoolError` where it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             file.seek(offset)
@@ -186,6 +193,9 @@ def whole_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
                 yield line, offset
     except FileNotFoundError:
         return
+    except OSError as error:
+        message = f"Cannot read the spool file {str(path)!r}: {error.strerror or error}."
+        raise SpoolError(message) from error
 
 
 def _size(path: Path) -> int:

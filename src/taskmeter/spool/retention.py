@@ -12,6 +12,7 @@ from taskmeter._config import Spool
 from taskmeter._guard import guarded, log
 from taskmeter.spool import receipts
 from taskmeter.spool.files import closed_files, files_in
+from taskmeter.spool.shipping.progress import settled_offsets
 
 UNSHIPPED_FACTOR: Final = 2
 """A spool that is to be shipped may grow to so many times `keep_bytes` before it loses what was not shipped."""
@@ -53,12 +54,13 @@ class Retention:
 
     def _run(self) -> None:
         size = sum(_size(path) for path in files_in(self._directory))
+        settled = settled_offsets(self._directory) if self._ship else {}
         deleted = False
         for path, status in closed_files(self._directory):
             too_much = self._policy.keep_bytes is not None and size > self._policy.keep_bytes
             if not (too_much or self._is_old(status.st_mtime)):
                 break
-            if not self._delete(path, size):
+            if not self._delete(path, size, settled.get(path, 0)):
                 break  # newer ones are not shipped either
             deleted = True
             size -= status.st_size
@@ -73,8 +75,8 @@ class Retention:
             return False
         return self._wall() - written_seconds > days * _DAY
 
-    def _delete(self, path: Path, size: int) -> bool:
-        unshipped = len(_unshipped(path)) if self._ship else 0
+    def _delete(self, path: Path, size: int, settled: int) -> bool:
+        unshipped = len(_unshipped(path, settled)) if self._ship else 0
         most = self._policy.keep_bytes
         if unshipped and (most is None or size <= UNSHIPPED_FACTOR * most):
             return False
@@ -104,9 +106,10 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _unshipped(path: Path) -> set[Span]:
-    """The spans of a file that no endpoint has accepted. Receipts are read one by one: there may be millions."""
-    spans = set(_spans(path))
+def _unshipped(path: Path, settled: int) -> set[Span]:
+    """The spans of a file that no endpoint has accepted: behind what the delivery ledger says is `settled`, and without
+    a receipt. Receipts are read one by one: there may be millions."""
+    spans = set(_spans(path, settled))
     for file in files_in(path.parent, receipts.FILES):
         for line, _ in receipts.whole_lines(file, 0):
             if not spans:
@@ -115,8 +118,8 @@ def _unshipped(path: Path) -> set[Span]:
     return spans
 
 
-def _spans(path: Path) -> Iterator[Span]:
-    for line, _ in receipts.whole_lines(path, 0):
+def _spans(path: Path, offset: int) -> Iterator[Span]:
+    for line, _ in receipts.whole_lines(path, offset):
         try:
             yield from _line_spans(json.loads(line))
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):

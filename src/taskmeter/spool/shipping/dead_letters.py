@@ -12,9 +12,11 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from taskmeter.spool.files import files_in
 from taskmeter.spool.receipts import whole_lines
 from taskmeter.spool.shipping.spans import StoredSpan, stored_spans, traces_data
 
@@ -43,7 +45,8 @@ class DeadLetters:
 
     def __init__(self, directory: Path, endpoint: str, now_ns: int) -> None:
         now = datetime.fromtimestamp(now_ns / 1e9, UTC)
-        self._path = directory / f"dead-letter-{now:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}.jsonl"
+        self._name = f"dead-letter-{now:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
+        self._path: Path | None = None
         self._directory = directory
         self._endpoint = endpoint
 
@@ -58,7 +61,7 @@ class DeadLetters:
             "traces": traces_data(spans),
         }
         line = json.dumps(letter, separators=(",", ":")).encode("ascii") + b"\n"
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        file = self._open()
         try:
             if os.write(file, b"\n" + line) <= len(line):
                 message = f"{str(self._path)!r} could not be written whole: is the disk full?"
@@ -69,7 +72,20 @@ class DeadLetters:
 
     def files(self) -> list[Path]:
         """Those that are there, the one being written not among them."""
-        return [path for path in sorted(self._directory.glob(FILES)) if path != self._path]
+        return [path for path in sorted(files_in(self._directory, FILES)) if path != self._path]
+
+    def _open(self) -> int:
+        if self._path is not None:
+            return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        for number in count():  # pragma: no branch - it ends with a name that nobody has
+            path = self._directory / f"{self._name}-{number}.jsonl"
+            try:
+                file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                continue
+            self._path = path
+            return file
+        raise AssertionError  # pragma: no cover - numbers do not end
 
 
 def read_dead_letters(path: Path) -> Iterator[DeadLetter]:
@@ -99,5 +115,5 @@ def rewrite(path: Path, kept: Sequence[DeadLetter]) -> None:
 
 def dead_letters_of(directory: Path, endpoint: str) -> Iterator[DeadLetter]:
     """All that were set aside for `endpoint`."""
-    for path in sorted(directory.glob(FILES)):
+    for path in sorted(files_in(directory, FILES)):
         yield from (letter for letter in read_dead_letters(path) if letter.endpoint == endpoint)

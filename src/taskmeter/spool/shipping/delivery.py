@@ -71,7 +71,14 @@ class Delivery:
         if attempt.suspects and not attempt.heard:
             raise UndeliveredError(attempt.suspects[0][1])
         for span, reason in attempt.suspects:
-            self.set_aside([span], reason)
+            # Once more, now that it is known to take others: it may have been down for a while only.
+            answer = self._patience.send([span], 1)
+            if isinstance(answer, Accepted):
+                self._accept([span], answer, receipts=True)
+            elif isinstance(answer, Again | Misdirected):
+                raise UndeliveredError(answer.reason)
+            else:
+                self.set_aside([span], reason)
 
     def set_aside(self, spans: Sequence[StoredSpan], reason: str, rejected: int | None = None) -> None:
         """Writes dead letters. Raises `UndeliveredError` where that cannot be done."""

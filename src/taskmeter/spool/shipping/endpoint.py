@@ -69,20 +69,20 @@ class Asked:
 
 def endpoint_of(asked: Asked, environment: OtlpShipping) -> Endpoint:
     """The endpoint meant. Raises `ConfigurationError`; its messages show no secret."""
-    protocol = asked.protocol or _PROTOCOLS.get(environment.protocol)
+    by_scheme: Protocol | None = "grpc" if (asked.url or "").startswith(("grpc://", "grpcs://")) else None
+    protocol = by_scheme or asked.protocol or _PROTOCOLS.get(environment.protocol)
     if protocol is None:
         msg = f"OTEL_EXPORTER_OTLP_PROTOCOL={environment.protocol!r} is not served; set it to http/protobuf or grpc"
         raise ConfigurationError(msg)
-    general = asked.url or (environment.general_endpoint or _DEFAULTS[protocol])
-    own = None if asked.url else environment.traces_endpoint or None
+    if asked.insecure and protocol == "http":
+        raise ConfigurationError("--insecure is about gRPC; over HTTP the URL decides: http:// or https://")
     headers = _headers(environment.headers.split(","), "OTEL_EXPORTER_OTLP_HEADERS")
     headers |= _headers(asked.headers, "--header")
     key = asked.client_key or _path(environment.client_key)
     client_certificate = asked.client_certificate or _path(environment.client_certificate)
     if key is not None and client_certificate is None:
         raise ConfigurationError("a client key was given without its certificate; add --client-certificate")
-    address = _over_http(general, own) if protocol == "http" else _over_grpc(own or general, asked, environment)
-    name, url, user, secure = address
+    name, url, user, secure = (_over_http if protocol == "http" else _over_grpc)(asked, environment)
     return Endpoint(
         name=name,
         protocol=protocol,
@@ -101,9 +101,11 @@ def endpoint_of(asked: Asked, environment: OtlpShipping) -> Endpoint:
 _Address = tuple[str, str, tuple[str, str] | None, bool]
 
 
-def _over_http(general: str, own: str | None) -> _Address:
+def _over_http(asked: Asked, environment: OtlpShipping) -> _Address:
     """The path of traces is added to an endpoint for all signals, and not to one for traces."""
-    given = own or general
+    general = asked.url or environment.general_endpoint or _DEFAULTS["http"]
+    of_traces = "" if asked.url else environment.traces_endpoint
+    given = of_traces or general
     try:
         parts = urlsplit(given)
         port = parts.port
@@ -112,7 +114,7 @@ def _over_http(general: str, own: str | None) -> _Address:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise _no_url(given)
     path = parts.path or "/"
-    if own is None and not path.endswith(_PATH):
+    if not of_traces and not (asked.url and path.endswith(_PATH)):
         path = path.removesuffix("/") + _PATH
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     netloc = host if port is None else f"{host}:{port}"
@@ -121,14 +123,20 @@ def _over_http(general: str, own: str | None) -> _Address:
     return endpoint_name(url), url, user, parts.scheme == "https"
 
 
-def _over_grpc(given: str, asked: Asked, environment: OtlpShipping) -> _Address:
+def _over_grpc(asked: Asked, environment: OtlpShipping) -> _Address:
     """TLS for `https`, none for `http`; without a scheme, TLS unless it was declined."""
+    given = asked.url or environment.traces_endpoint or environment.general_endpoint or _DEFAULTS["grpc"]
     scheme, _, rest = given.rpartition("://")
-    netloc = urlsplit(f"//{rest}").netloc.rpartition("@")[2]
-    if scheme not in ("", "http", "https", "grpc", "grpcs") or not netloc:
+    try:
+        parts = urlsplit(f"//{rest}")
+        known = scheme in ("", "http", "https", "grpc", "grpcs") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise _no_url(given) from None
+    if not known:
         raise _no_url(given)
     declined = asked.insecure or environment.insecure.lower() == "true"
     secure = scheme in ("https", "grpcs") or (not scheme and not declined)
+    netloc = parts.netloc.rpartition("@")[2]
     return endpoint_name(f"{'grpcs' if secure else 'grpc'}://{netloc}"), netloc, None, secure
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from taskmeter.spool.files import is_written
 from taskmeter.spool.shipping.progress import Progress, SpanFile, span_files
 from taskmeter.spool.shipping.spans import StoredSpan, UnreadableLineError, read_line
 
@@ -89,7 +90,7 @@ class SpoolFeed:
                             offset += len(rest)
                         offset += len(rest)
                         yield None, offset
-                    elif _is_whole(line):
+                    elif _is_whole(line) and not is_written(file.path):  # its writer might take it back
                         yield line, offset
                     else:
                         self.unfinished_lines += 1

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from taskmeter.spool.files import files_in
 from taskmeter.spool.receipts import whole_lines
 
 FILES: Final = "shipped-*.jsonl"
-SPAN_FILES: Final = "traces-*.jsonl"
 _LONGEST_LEDGER: Final = 256 * 1024
 _LONGEST_FIRST_LINE: Final = 1024**2
 
@@ -41,7 +41,7 @@ class SpanFile:
 
 def span_files(directory: Path) -> list[SpanFile]:
     """Those with at least one line, the oldest first where they are named after their time."""
-    found = [_span_file(path) for path in sorted(directory.glob(SPAN_FILES))]
+    found = [_span_file(path) for path in sorted(files_in(directory))]
     return [file for file in found if file is not None]
 
 
@@ -66,7 +66,7 @@ class Progress:
     def of_spool(cls, directory: Path) -> list[Self]:
         """Those of all endpoints that this spool was shipped to."""
         endpoints = (
-            _read(line)[0] for path in sorted(directory.glob(FILES)) for line, end in whole_lines(path, 0) if end
+            _read(line)[0] for path in sorted(files_in(directory, FILES)) for line, end in whole_lines(path, 0) if end
         )
         return [cls(directory, endpoint) for endpoint in dict.fromkeys(endpoints) if endpoint]
 
@@ -111,19 +111,17 @@ class Progress:
             os.close(file)
 
 
-def unshipped_files(directory: Path) -> set[Path]:
-    """Span files that an endpoint which this spool was shipped to has not got whole yet.
+def settled_offsets(directory: Path) -> dict[Path, int]:
+    """Up to where every endpoint that the spool was shipped to has each span file, in bytes; empty where it never was.
 
-    Whoever deletes or rewrites span files leaves these alone as long as they can.
+    What lies behind these is yet to be sent: whoever deletes or compacts span files leaves it alone while they can.
     """
+    ledgers = Progress.of_spool(directory)
+    if not ledgers:
+        return {}
     files = span_files(directory)
     present = {file.path.name: file.digest for file in files}
-    return {
-        file.path
-        for progress in Progress.of_spool(directory)
-        for file in files
-        if progress.offset(file, present) < file.size
-    }
+    return {file.path: min(ledger.offset(file, present) for ledger in ledgers) for file in files}
 
 
 def _span_file(path: Path) -> SpanFile | None:

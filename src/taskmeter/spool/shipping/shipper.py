@@ -91,6 +91,7 @@ class Shipper:
             if stopping:
                 self._patience.end_within(STOP_SECONDS)
             began, trouble = self._clock.monotonic(), None
+            self._receipts.refresh()
             try:
                 for batch in self.feed.batches(self._terms.batch_size, self._is_left_to_its_program):
                     self._ship(batch)
@@ -112,6 +113,7 @@ class Shipper:
                 self._replay(path, unsure=unsure)
         except UndeliveredError as error:
             self.summary.reason = str(error)
+            self._receipts.refresh()
             self.summary.left = sum(
                 span.ids not in self._receipts
                 for letter in dead_letters_of(self._directory, self._endpoint)
