@@ -217,3 +217,16 @@ def test_receipts_are_for_what_was_accepted(target_of: Any, tmp_path: Path) -> N
     receipts = Receipts(tmp_path, target.endpoint)
     receipts.refresh()
     assert [(f"{0xAB:032x}", f"{number:016x}") in receipts for number in (1, 2, 3, 4)] == [True, True, False, False]
+
+
+def test_a_forked_process_has_a_connection_of_its_own(target_of: Any) -> None:
+    """Two processes that talk over one would mix their requests up."""
+    with Receiver() as receiver:
+        target = target_of(receiver)
+        before = target._exporter
+        target.forked()
+        assert target.deliver([span(1)]) == Verdict(1)
+        assert target._exporter is not before
+        assert target.deliver([span(2)]) == Verdict(1)
+        target.close()
+    assert sorted(span.name for span in receiver.spans) == ["s1", "s2"]

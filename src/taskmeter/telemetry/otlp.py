@@ -85,6 +85,7 @@ class OtlpTarget:
         self._exporter = self._connected()
         self._receipts: ReceiptWriter | None = None
         self._tries = 0
+        self._inherited = False
 
     @property
     def endpoint(self) -> str:
@@ -97,6 +98,8 @@ class OtlpTarget:
 
     def deliver(self, spans: Sequence[ReadableSpan]) -> Verdict:
         """Called by the queue."""
+        if self._inherited:
+            self._inherited, self._exporter = False, self._connected()
         if self._observed is not None:
             self._observed.forget()
         self._tries += 1
@@ -113,8 +116,8 @@ class OtlpTarget:
         """Called by the queue: nothing is due."""
 
     def forked(self) -> None:
-        """The connections are the parent's."""
-        self._exporter = self._connected()
+        """The connections are the parent's: the next batch goes over one of our own."""
+        self._inherited, self._tries = True, 0
 
     def close(self) -> None:
         """Called by the queue."""
