@@ -32,7 +32,7 @@ from taskmeter.telemetry.endings import Endings
 from taskmeter.telemetry.otlp import OtlpTarget, otlp_exporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
 from taskmeter.telemetry.queue import SpanQueue
-from taskmeter.telemetry.ways import check_ways, checked_delivery, checked_seconds, kept, queues
+from taskmeter.telemetry.ways import check_ways, checked_delivery, checked_number, kept, queues
 
 
 class Setup:
@@ -212,7 +212,7 @@ def configure(
         directory,
         policy,
         checked_delivery(delivery),
-        checked_seconds("exit_seconds", exit_seconds),
+        checked_number("exit_seconds", exit_seconds),
         stream_usage=stream_usage,
         tokenizer=tokenizer,
         trust_remote_tasks=checked_trust(trust_remote_tasks),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
@@ -133,6 +135,7 @@ class Receiver:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+        self._server.hang_up()
 
     def take(self, path: str, encoding: str, body: bytes) -> Reply:
         """The answer to a request."""
@@ -160,6 +163,23 @@ class _Server(ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
     receiver: Receiver
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._connections: list[socket.socket] = []
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        self._connections.append(request)
+        super().finish_request(request, client_address)
+
+    def hang_up(self) -> None:
+        """A connection that is kept alive would be served on."""
+        for connection in self._connections:
+            with suppress(OSError):  # it is closed
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing on the screen: clients are killed, and connections are cut."""
 
 
 class _Handler(BaseHTTPRequestHandler):

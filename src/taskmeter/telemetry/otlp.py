@@ -85,6 +85,7 @@ class OtlpTarget:
         self._exporter = self._connected()
         self._receipts: ReceiptWriter | None = None
         self._tries = 0
+        self._inherited = False
 
     @property
     def endpoint(self) -> str:
@@ -97,6 +98,8 @@ class OtlpTarget:
 
     def deliver(self, spans: Sequence[ReadableSpan]) -> Verdict:
         """Called by the queue."""
+        if self._inherited:
+            self._inherited, self._exporter = False, self._connected()
         if self._observed is not None:
             self._observed.forget()
         self._tries += 1
@@ -113,8 +116,8 @@ class OtlpTarget:
         """Called by the queue: nothing is due."""
 
     def forked(self) -> None:
-        """The connections are the parent's."""
-        self._exporter = self._connected()
+        """The connections are the parent's: the next batch goes over one of our own."""
+        self._inherited, self._tries = True, 0
 
     def close(self) -> None:
         """Called by the queue."""
@@ -142,14 +145,15 @@ class OtlpTarget:
             return self._again(observed.answer)
         if not 200 <= status < 300:  # noqa: PLR2004 - as HTTP has it
             return Verdict(lost={"rejected": spans}, said=f"HTTP {status}")
-        rejected, said = _partial(observed.answer)
-        rejected = min(rejected, spans)
-        return Verdict(spans - rejected, {"rejected": rejected} if rejected else {}, said)
+        if rejected := min(_rejected(observed.answer), spans):
+            return Verdict(spans - rejected, {"rejected": rejected}, "partial success")
+        return Verdict(spans)
 
     def _again(self, answer: Any = None) -> Verdict:
         asked = None if answer is None else _retry_after(answer)
-        wait = min(LONGEST_WAIT_SECONDS, 2.0 ** min(self._tries - 1, 10)) if asked is None else asked
-        return Verdict(again_seconds=wait)
+        if asked is None or asked < 1:  # at once is too soon for somebody who is not well
+            asked = min(LONGEST_WAIT_SECONDS, 2.0 ** min(self._tries - 1, 10))
+        return Verdict(again_seconds=asked)
 
 
 def _retry_after(answer: Any) -> float | None:
@@ -165,16 +169,13 @@ def _retry_after(answer: Any) -> float | None:
     return None if seconds is None else min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)
 
 
-def _partial(answer: Any) -> tuple[int, str]:
-    """How many spans a success has refused, and that it has. What cannot be read refuses nothing."""
-    kind = str(answer.headers.get("content-type", ""))
+def _rejected(answer: Any) -> int:
+    """How many spans a success has refused. What cannot be read refuses nothing."""
     with suppress(Exception):
-        if "json" in kind:
+        if "json" in str(answer.headers.get("content-type", "")):
             said: Any = json.loads(answer.content)
-            rejected = int(said["partialSuccess"]["rejectedSpans"])
-        else:
-            pb = import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
-            response = pb.ExportTraceServiceResponse.FromString(answer.content)
-            rejected = int(response.partial_success.rejected_spans)
-        return max(0, rejected), "partial success"
-    return 0, ""
+            return max(0, int(said["partialSuccess"]["rejectedSpans"]))
+        messages = import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+        response = messages.ExportTraceServiceResponse.FromString(answer.content)
+        return max(0, int(response.partial_success.rejected_spans))
+    return 0

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final, cast, get_args
+from typing import Final, cast, get_args
 
 from taskmeter._config import Delivery, Fsync, OtlpEnvironment, Settings, Spool, queue_from_environment
 from taskmeter._config import spool_from_environment as default_directory
@@ -52,16 +51,13 @@ def _checked(policy: Spool) -> Spool:
     for each in fields(policy):
         value = getattr(policy, each.name)
         if each.name not in ("directory", "fsync") and not (value is None and each.name in _OPTIONAL):
-            checked_seconds(f"Spool({each.name})", value)
+            checked_number(f"Spool({each.name})", value)
     return policy
 
 
-def checked_seconds(name: str, value: object) -> float:
+def checked_number(name: str, value: object) -> float:
     """A finite number above 0. Raises `ConfigurationError` for anything else."""
-    number = math.nan
-    if type(value) is not bool:
-        with suppress(TypeError, ValueError, OverflowError):
-            number = float(cast(Any, value))
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     if not 0 < number < math.inf:
         msg = f"{name}={value!r} must be a number above 0"
         raise ConfigurationError(msg)
