@@ -6,7 +6,7 @@ DEV := .venv/.installed-dev
 SOURCES := src tests bench examples conftest.py noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz backends sdks neighbours examples coverage lint format types layers wheel bench clean
+.PHONY: help setup demo test fuzz faults backends sdks neighbours examples coverage lint format types layers wheel bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ backends: $(RUN) ## run the tests with real backends, services and queues; insta
 
 fuzz: $(RUN) ## run 10,000 fuzzed answers, 2,000 random programs, and the leak and concurrency tests in full size
 	$(BIN)/python -m pytest -m fuzz $(ARGS)
+
+faults: $(RUN) ## what arrives when backends and processes fail: the stock exporter, and ours; ARGS=--quick for ours in seconds
+	$(BIN)/python -m tools.faults $(ARGS)
 
 sdks: $(DEV) ## run the capture tests on old and new SDKs, OpenTelemetry and Pythons; ARGS="-s lowest" for some of it
 	$(BIN)/nox $(or $(ARGS),-s sdks lowest pythons)

@@ -6,12 +6,39 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Final, Literal, cast
 
 from taskmeter.errors import ConfigurationError
 
 DEFAULT_SPOOL = Path(".taskmeter")
 DEFAULT_PRICES = Path("taskmeter.toml")
+EXIT_SECONDS: Final = 2.0
+
+Delivery = Literal["direct", "spool", "both"]
+"""How spans leave the process: over OTLP, by way of the spool, or over OTLP with the spool as the record of all."""
+Fsync = Literal["never", "interval", "always"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """How the local record is kept: `configure(spool=Spool(keep_days=90))`."""
+
+    directory: str | Path | None = None
+    """`None` for `TASKMETER_SPOOL`, else `.taskmeter`."""
+    fsync: Fsync = "never"
+    """What survives a crash of the machine. `never`: what the kernel has written back, by default all but the last
+    30 s. `interval`: all but the last second. `always`: all that was written; the disk is waited for at each batch.
+    A crash of the process loses nothing that was written, with any of them."""
+    window_seconds: float = 0.2
+    """How long a finished span waits to be written with others: what a `SIGKILL` can cost."""
+    file_bytes: int = 64 * 1024**2
+    """A file of this size is closed, and the next one begun."""
+    file_seconds: float = 3_600
+    """So is one of this age."""
+    keep_bytes: int | None = 4 * 1024**3
+    """The oldest closed files are deleted when all are larger than this; `None` to keep them all."""
+    keep_days: float | None = None
+    """Closed files that were not written for so long are deleted; `None` to keep them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +87,12 @@ class Settings:
     service_name: str | None = None
     spool: Path | None = DEFAULT_SPOOL
     """Directory of the local record; `None` for no spool."""
+    spool_policy: Spool = Spool()
+    """How it is kept."""
+    delivery: Delivery | None = None
+    """`None` where it was not said: the spool, and OTLP too where the environment names an endpoint."""
+    exit_seconds: float = EXIT_SECONDS
+    """How long the end of the program waits for an endpoint that does not answer."""
     stream_usage: bool = True
     """Ask OpenAI and Azure for the usage of a chat stream, and hide the extra chunk that brings it."""
     tokenizer: str | None = None
@@ -106,6 +139,34 @@ def otlp_from_environment() -> OtlpEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueEnvironment:
+    """What the standard `OTEL_BSP_*` variables say about the queue before an OTLP endpoint."""
+
+    limit: int
+    """Spans that may wait."""
+    batch: int
+    """Spans that go out at once."""
+    delay_seconds: float
+    """How long a span waits for others."""
+
+
+def queue_from_environment() -> QueueEnvironment:
+    """Reads `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` and `OTEL_BSP_SCHEDULE_DELAY`."""
+    limit = _positive("OTEL_BSP_MAX_QUEUE_SIZE", 16_384)
+    return QueueEnvironment(
+        limit=limit,
+        batch=min(limit, _positive("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)),
+        delay_seconds=_positive("OTEL_BSP_SCHEDULE_DELAY", 5_000) / 1_000,
+    )
+
+
+def brings_own_session(signal: str) -> bool:
+    """Whether a credential provider is named for OpenTelemetry's exporter of `signal` (`TRACES`)."""
+    prefix = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_"
+    return bool(_env(f"{prefix}CREDENTIAL_PROVIDER") or _env(f"{prefix}{signal}_CREDENTIAL_PROVIDER"))
+
+
+@dataclass(frozen=True, slots=True)
 class SignalEnvironment:
     """What the environment says about traces or metrics, as it stands there."""
 
@@ -143,6 +204,41 @@ def environment() -> Environment:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class OtlpShipping:
+    """What the environment says about sending traces, for `taskmeter ship`; empty where it says nothing."""
+
+    traces_endpoint: str
+    """For traces alone, with its path. May hold a password, as all of these."""
+    general_endpoint: str
+    """For all signals, without the path of one."""
+    protocol: str
+    headers: str
+    certificate: str
+    client_certificate: str
+    client_key: str
+    compression: str
+    timeout: str
+    """Seconds, as the exporters of OpenTelemetry for Python read it."""
+    insecure: str
+
+
+def shipping_from_environment() -> OtlpShipping:
+    """Reads `OTEL_EXPORTER_OTLP_TRACES_*`, and `OTEL_EXPORTER_OTLP_*` where those say nothing."""
+    return OtlpShipping(
+        traces_endpoint=_env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        general_endpoint=_env("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        protocol=_otlp_env("PROTOCOL", "TRACES"),
+        headers=_otlp_env("HEADERS", "TRACES"),
+        certificate=_otlp_env("CERTIFICATE", "TRACES"),
+        client_certificate=_otlp_env("CLIENT_CERTIFICATE", "TRACES"),
+        client_key=_otlp_env("CLIENT_KEY", "TRACES"),
+        compression=_otlp_env("COMPRESSION", "TRACES"),
+        timeout=_otlp_env("TIMEOUT", "TRACES"),
+        insecure=_otlp_env("INSECURE", "TRACES"),
+    )
+
+
 def _sdk_disabled() -> bool:
     return _env("OTEL_SDK_DISABLED").lower() == "true"
 
@@ -161,6 +257,12 @@ def _otlp_protocol(signal: str) -> str | None:
 
 def _otlp_env(setting: str, signal: str) -> str:
     return _env(f"OTEL_EXPORTER_OTLP_{signal}_{setting}") or _env(f"OTEL_EXPORTER_OTLP_{setting}")
+
+
+def _positive(name: str, default: int) -> int:
+    """The value of a variable; what is not a positive whole number is as if it were not there."""
+    said = _env(name)
+    return int(said) if said.isascii() and said.isdecimal() and int(said) > 0 else default
 
 
 def _env(name: str) -> str:

@@ -166,6 +166,9 @@ METRIC_FAULTS: Final = "taskmeter.faults"  # counter, {fault}, observed: of our 
 METRIC_HOOKS_OFF: Final = (
     "taskmeter.hooks.off"  # gauge, {hook}, observed: 1 for each turned off after faults of our own
 )
+METRIC_EXPORT_DROPPED: Final = "taskmeter.export.dropped"  # counter, {span}, observed: lost on the way out
+EXPORT_DESTINATION: Final = "taskmeter.export.destination"  # spool | otlp, metric attribute
+EXPORT_REASON: Final = "taskmeter.export.reason"  # string, metric attribute
 FAULT_PLACE: Final = "taskmeter.fault.place"  # string, metric attribute
 HOOK: Final = "taskmeter.hook"  # string, metric attribute
 TOKEN_TYPE: Final = "gen_ai.token.type"  # input | output  # noqa: S105 - a name, not a secret

@@ -5,7 +5,8 @@ TaskmeterError                 root: catch this to catch all of ours
 ├── ConfigurationError         `configure()` or an environment variable cannot be honoured (also a ValueError)
 ├── BudgetExceeded             a call was not sent, as a budget has no room for it; drawn here, made by the account
 ├── MissingDependencyError     an extra is not installed; the message is the exact `pip install` (also an ImportError)
-└── SpoolError                 the spool directory named to a report is missing or holds nothing (also an OSError)
+├── SpoolError                 the spool directory named to a report is missing or holds nothing (also an OSError)
+└── ShippingError              the spool cannot be shipped now: another shipper is at it (also an OSError)
 """
 
 
@@ -32,3 +33,7 @@ class MissingDependencyError(TaskmeterError, ImportError):
 
 class SpoolError(TaskmeterError, OSError):
     """A spool directory is missing or empty. The message names it and says how it gets filled."""
+
+
+class ShippingError(TaskmeterError, OSError):
+    """The spool cannot be shipped now. The message says who is at it."""

@@ -8,9 +8,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 from weakref import WeakSet
 
 import wrapt
@@ -18,37 +18,33 @@ from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.sdk.trace import TracerProvider
 
 from taskmeter import pricing
 from taskmeter._config import (
+    EXIT_SECONDS,
+    Delivery,
     Settings,
+    Spool,
     WasteRules,
     checked_rules,
     otlp_from_environment,
     prices_from_environment,
-    spool_from_environment,
 )
 from taskmeter.account import Budget, BudgetStore, checked, marks
 from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.capture.context import checked_context
 from taskmeter.capture.tokens import use_tokenizer
-from taskmeter.errors import ConfigurationError, MissingDependencyError
+from taskmeter.errors import ConfigurationError
 from taskmeter.spool.key import shared_key
-from taskmeter.spool.write import SpoolExporter
 from taskmeter.telemetry import durable
 from taskmeter.telemetry.baggage import checked_trust
-from taskmeter.telemetry.delivery import Ender, MetricReceipts, SpanQueue, within
-from taskmeter.telemetry.exporter import CostExporter
+from taskmeter.telemetry.delivery import Ender, MetricReceipts, within
+from taskmeter.telemetry.endings import Endings
+from taskmeter.telemetry.otlp import OtlpTarget, otlp_exporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
-
-SPOOL_QUEUE: Final = 65_536
-"""Spans that may wait for the spool: a burst of this size is kept while the disk catches up."""
-SPOOL_DELAY_MILLIS: Final = 200.0
-"""How long a finished span waits for the spool at most."""
-EXIT_SECONDS: Final = 5.0
-"""How long the end of a program waits for an endpoint that does not answer. The spool is complete before that."""
+from taskmeter.telemetry.queue import SpanQueue
+from taskmeter.telemetry.ways import check_ways, checked_delivery, checked_number, kept, queues
 
 
 class Setup:
@@ -70,10 +66,8 @@ class Setup:
         """Whether `shutdown()` was called."""
         self._tracer_provider = tracer_provider
         self._meter_provider = meter_provider
-        self._spool: SpanProcessor | None = spool
-        self._queues = [queue for queue in (spool, otlp) if queue is not None]
+        self._spool, self._otlp = spool, otlp
         self._receipts = receipts
-        self._missing = 0
         self._exited_process: int | None = None
         ends: list[Callable[[], object]] = []
         if own:
@@ -81,6 +75,8 @@ class Setup:
         if meter_provider is not None:
             ends.append(meter_provider.shutdown)
         self._enders = [Ender(end) for end in ends]
+        self._endings = Endings(self._save)
+        self._endings.on()
         atexit.register(self._exit)
         wrapt.register_post_import_hook(self._end_with_children, "multiprocessing.util")
 
@@ -106,26 +102,20 @@ class Setup:
         """
         if self.ended:
             return False
-        ended = [queue.ended for queue in self._queues]
         flushed = within(timeout_seconds, *self._flushes(int(timeout_seconds * 1000)))
-        before = self._missing
-        self._missing = sum(max(0, count - queue.exported) for count, queue in zip(ended, self._queues, strict=True))
-        accepted = self._receipts is None or self._receipts.accepted
-        return flushed and accepted and self._missing <= before
+        return flushed and (self._receipts is None or self._receipts.accepted)
 
     def shutdown(self) -> None:
         """Takes the hooks off, writes and sends what is waiting, and ends the exporters for good.
 
         An application's own `TracerProvider` goes on, without the spool. What an endpoint has not taken within
-        `EXIT_SECONDS` is lost there, not in the spool. At the end of the program this happens by itself.
+        `exit_seconds` is lost there, not in the spool. At the end of the program this happens by itself.
         """
         if not self.ended:
             self.ended = True
             atexit.unregister(self._exit)
             uninstrument()
             durable.use(None)
-            if self._spool is not None:
-                self._spool.shutdown()
             self._end()
 
     def _exit(self) -> None:
@@ -133,9 +123,6 @@ class Setup:
             return
         self._exited_process = os.getpid()
         finish()
-        if self._spool is not None:
-            # The spool first: it is quick, and complete even if the program is killed while an endpoint is waited for.
-            self._spool.force_flush()
         self._end()
 
     def _end_with_children(self, util: Any) -> None:
@@ -153,21 +140,39 @@ class Setup:
         """Spans only: the metrics of a forked process start with a copy of its parent's sums."""
         if not self.ended:
             finish()
-            within(EXIT_SECONDS, lambda: self._tracer_provider.force_flush(int(EXIT_SECONDS * 1000)))
+            self._save()
+
+    def _save(self) -> None:
+        """What waits, before the process ends all at once: to where it is kept, which is not an endpoint if that can
+        be helped."""
+        if self._spool is not None:
+            self._spool.save(self.settings.exit_seconds, while_moving=True)
+        elif self._otlp is not None:
+            self._otlp.save(self.settings.exit_seconds)
 
     def _flushes(self, millis: int) -> list[Callable[[], object]]:
-        flushes: list[Callable[[], object]] = [lambda: self._tracer_provider.force_flush(millis)]
+        """Our queues also by themselves: a provider asks no further processor after one that failed."""
+        flushes: list[Callable[[], object]] = [
+            partial(each.force_flush, millis)
+            for each in (self._spool, self._otlp, self._tracer_provider)
+            if each is not None
+        ]
         if self._meter_provider is not None:
-            meter_provider = self._meter_provider
-            flushes.append(lambda: meter_provider.force_flush(millis))
+            flushes.append(partial(self._meter_provider.force_flush, millis))
         return flushes
 
     def _end(self) -> None:
-        deadline = time.monotonic() + EXIT_SECONDS
+        # The spool first: it is quick, and complete even if the program is killed while an endpoint is waited for.
+        if self._spool is not None:
+            self._spool.shutdown()
+        deadline = time.monotonic() + self.settings.exit_seconds
         for ender in self._enders:
             ender.begin()
         for ender in self._enders:
             ender.join(max(0.0, deadline - time.monotonic()))
+        if self._otlp is not None:
+            self._otlp.give_up()
+        self._endings.off()
 
 
 _lock = threading.Lock()
@@ -178,14 +183,16 @@ _stamped: WeakSet[TracerProvider] = WeakSet()
 Prices = str | Path | Mapping[str, object] | None
 """A price file or its content; `None` for the one that `TASKMETER_CONFIG` names, else `taskmeter.toml`, if any."""
 
-Spool = str | Path | bool | None
-"""A directory, `False` for no spool, `None` or `True` for the default directory."""
+SpoolChoice = str | Path | Spool | bool | None
+"""A directory, how the spool is kept, `False` for no spool, `None` or `True` for the default directory."""
 
 
 def configure(  # noqa: PLR0913 - each setting is said by name
     *,
     service_name: str | None = None,
-    spool: Spool = None,
+    spool: SpoolChoice = None,
+    delivery: Delivery | None = None,
+    exit_seconds: float = EXIT_SECONDS,
     stream_usage: bool = True,
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
@@ -198,8 +205,12 @@ def configure(  # noqa: PLR0913 - each setting is said by name
     """Sets everything up; call it once, at the start of the program.
 
     Finished spans go to the local spool: the directory `spool`, by default `TASKMETER_SPOOL`, else `.taskmeter`;
-    `False` for none. Where the standard `OTEL_EXPORTER_OTLP_*` variables name an endpoint, spans and metrics go there
-    too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. `prices` is your
+    a `taskmeter.Spool` also says how it is kept; `False` for none. Where the standard `OTEL_EXPORTER_OTLP_*` variables
+    name an endpoint, spans and metrics go there too (needs the extra `otlp`). `delivery` asks for one way: `"both"` for
+    these two, `"direct"` for the endpoint alone, `"spool"` for the spool alone, from which `taskmeter ship` delivers;
+    metrics go to the endpoint with any of them. The end of the program waits for an endpoint for up to `exit_seconds`.
+
+    `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. `prices` is your
     price file, by default the one that `TASKMETER_CONFIG` names, else `taskmeter.toml` in the working directory, if it
     is there; or the content of one. For `stream_usage`, `tokenizer`,
     `trust_remote_tasks`, `context`, `waste`, `budgets` and `budget_store` see `instrument`.
@@ -208,16 +219,20 @@ def configure(  # noqa: PLR0913 - each setting is said by name
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
     Calling again with the same settings has no effect.
     Raises `ConfigurationError` for other settings than the first call's, after `Setup.shutdown()`, for a price file
-    that is missing or makes no sense, and for a protocol that cannot be served; `MissingDependencyError` when
-    an exporter's package is missing.
+    that is missing or makes no sense, for a delivery that lacks what it needs, and for a protocol that cannot be
+    served; `MissingDependencyError` when an exporter's package is missing.
     """
     global _setup  # noqa: PLW0603 - OpenTelemetry's global provider is one per process, and so is this
     if service_name is not None and not _is_text(service_name):
         msg = f"service_name={service_name!r} names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME"
         raise ConfigurationError(msg)
+    directory, policy = kept(spool, delivery)
     settings = Settings(
         service_name,
-        _spool_directory(spool),
+        directory,
+        policy,
+        checked_delivery(delivery),
+        checked_number("exit_seconds", exit_seconds),
         stream_usage=stream_usage,
         tokenizer=tokenizer,
         trust_remote_tasks=checked_trust(trust_remote_tasks),
@@ -254,17 +269,6 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _spool_directory(spool: Spool) -> Path | None:
-    if spool is False:
-        return None
-    if spool is None or spool is True:
-        return spool_from_environment()
-    if not _is_text(spool) and not isinstance(spool, Path):
-        msg = f"spool={spool!r} names no directory; pass a path, or False for no spool"
-        raise ConfigurationError(msg)
-    return Path(spool)
-
-
 def _prices(prices: Prices) -> Path | Mapping[str, object] | None:
     if prices is None:
         return prices_from_environment()
@@ -281,8 +285,10 @@ def _set_up(settings: Settings) -> Setup:
     own = not isinstance(existing, TracerProvider)
     own_meters = not isinstance(metrics.get_meter_provider(), MeterProvider)
     # First whatever can be refused, so that a refusal leaves nothing behind.
-    span_exporter = _otlp_exporter("trace", environment.traces) if own and environment.traces else None
-    metric_exporter = _otlp_exporter("metric", environment.metrics) if own_meters and environment.metrics else None
+    check_ways(settings, environment, own=own)
+    direct = own and environment.traces is not None and settings.delivery != "spool"
+    target = OtlpTarget(environment.traces) if direct and environment.traces is not None else None
+    metric_exporter = otlp_exporter("metric", environment.metrics)() if own_meters and environment.metrics else None
 
     resource = Resource.create({} if settings.service_name is None else {"service.name": settings.service_name})
     # `Setup` ends them at exit, in bounded time; the providers' own handlers take up to 30 s each.
@@ -290,18 +296,17 @@ def _set_up(settings: Settings) -> Setup:
         existing if isinstance(existing, TracerProvider) else TracerProvider(resource=resource, shutdown_on_exit=False)
     )
     _stamp(tracer_provider)
-    spool = otlp = receipts = meter_provider = None
-    if settings.spool is not None:
-        if settings.context and (key := shared_key(settings.spool)) is not None:
-            marks.use_key(key)
-        spool = SpanQueue(CostExporter(SpoolExporter(settings.spool)), SPOOL_QUEUE, SPOOL_DELAY_MILLIS)
-        tracer_provider.add_span_processor(spool)
+    if settings.spool is not None and settings.context and (key := shared_key(settings.spool)) is not None:
+        marks.use_key(key)
+    spool, otlp = queues(settings, target)
+    for queue in (spool, otlp):
+        if queue is not None:
+            tracer_provider.add_span_processor(queue)
+    if spool is not None:
         durable.use(spool, tracer_provider.resource)
-    if span_exporter is not None:
-        otlp = SpanQueue(CostExporter(cast(SpanExporter, span_exporter)))
-        tracer_provider.add_span_processor(otlp)
     if own:
         trace.set_tracer_provider(tracer_provider)
+    receipts = meter_provider = None
     if metric_exporter is not None:
         receipts = MetricReceipts(cast(MetricExporter, metric_exporter))
         meter_provider = MeterProvider([PeriodicExportingMetricReader(receipts)], resource, shutdown_on_exit=False)
@@ -315,23 +320,6 @@ def _stamp(provider: TracerProvider) -> None:
     if provider not in _stamped:
         _stamped.add(provider)
         provider.add_span_processor(TaskSpanProcessor())
-
-
-def _otlp_exporter(signal: str, protocol: str) -> object:
-    """OpenTelemetry's OTLP exporter over HTTP; it reads endpoint, headers and timeouts from the environment itself."""
-    if protocol != "http/protobuf":
-        msg = (
-            f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r} is not served; set it (or OTEL_EXPORTER_OTLP_"
-            f"{signal.upper()}S_PROTOCOL) to 'http/protobuf', and the endpoint to the HTTP port, usually 4318"
-        )
-        raise ConfigurationError(msg)
-    try:
-        module = import_module(f"opentelemetry.exporter.otlp.proto.http.{signal}_exporter")
-    except ImportError as error:
-        package, purpose = "opentelemetry-exporter-otlp-proto-http", "Exporting to OTEL_EXPORTER_OTLP_ENDPOINT"
-        raise MissingDependencyError(package, "otlp", purpose) from error
-    name = "OTLPSpanExporter" if signal == "trace" else "OTLPMetricExporter"
-    return cast(Callable[[], Any], getattr(module, name))()
 
 
 class TaskmeterInstrumentor:

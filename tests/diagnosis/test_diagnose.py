@@ -26,6 +26,7 @@ from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 import taskmeter
 from taskmeter import TaskSpanProcessor, _guard
 from taskmeter.diagnosis import Diagnosis
+from taskmeter.telemetry import losses
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +36,7 @@ def hooks_off(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing has failed yet; whatever a test puts on comes off, and the global providers are in use again."""
     monkeypatch.setattr(_guard, "faults", Counter())
     monkeypatch.setattr(_guard, "first_faults", {})
+    monkeypatch.setattr(losses, "_lost", Counter())
     yield
     taskmeter.instrument()
     taskmeter.uninstrument()
@@ -273,3 +275,19 @@ def test_nobody_else_is_seen_where_nobody_is() -> None:
     """The SDKs' own decorators, and our hooks, are no neighbours."""
     taskmeter.instrument()
     assert [each for each in taskmeter.diagnose().neighbours if each.active] == []
+
+
+def test_lost_spans() -> None:
+    """How many, on which way, why, and what to do."""
+    taskmeter.instrument()
+    losses.count("spool", "exit", 7)
+    losses.count("otlp", "rejected", 2, "HTTP 400")
+    losses.count("otlp", "rejected", 3)
+    diagnosis = taskmeter.diagnose()
+    assert diagnosis.as_dict()["losses"] == (
+        {"destination": "otlp", "reason": "rejected", "spans": 5},
+        {"destination": "spool", "reason": "exit", "spans": 7},
+    )
+    found = said(diagnosis, "action")
+    assert "7 spans were lost on the way to the spool (exit): the process ended before" in found
+    assert "5 spans were lost on the way to the OTLP endpoint (rejected): the endpoint refused them" in found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import socket
+import ssl
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from types import TracebackType
@@ -55,26 +57,48 @@ class Point:
     resource: Attributes
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a request gets, where a status does not say it all. 2xx takes the spans."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    breaks: bool = False
+    """The connection ends without an answer."""
+
+
 @dataclass(slots=True)
 class Receiver:
     """`with Receiver() as receiver:`, endpoint `receiver.url`. The first requests get `statuses`, the others 200."""
 
-    statuses: Iterable[int] = ()
+    statuses: Iterable[int | Reply] = ()
     delay_seconds: float = 0
+    tls: ssl.SSLContext | None = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """Of each answer."""
+    refused_spans: int = 0
+    """A partial success: so many of each request that is otherwise taken, the first ones."""
+    wanted_port: int = 0
+    """0 for any."""
     spans: list[Span] = field(default_factory=list[Span])
     requests: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Path and content encoding of each, refused ones too."""
+    asked_with: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    """The headers of each request, names in lower case."""
     _points: dict[tuple[str, frozenset[tuple[str, Any]]], Point] = field(
         default_factory=dict[tuple[str, frozenset[tuple[str, Any]]], Point]
     )
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _script: deque[int] = field(init=False)
+    _script: Iterator[int | Reply] = field(init=False)
     _server: _Server = field(init=False)
 
     def __post_init__(self) -> None:
-        self._script = deque(self.statuses)
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._script = iter(self.statuses)
+        self._server = _Server(("127.0.0.1", self.wanted_port), _Handler)
         self._server.receiver = self
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
 
     @property
     def port(self) -> int:
@@ -84,7 +108,7 @@ class Receiver:
     @property
     def url(self) -> str:
         """`http://127.0.0.1:port`, without a path."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     @property
     def points(self) -> list[Point]:
@@ -111,22 +135,27 @@ class Receiver:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+        self._server.hang_up()
 
-    def take(self, path: str, encoding: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer."""
+    def take(self, path: str, encoding: str, body: bytes) -> Reply:
+        """The answer to a request."""
         time.sleep(self.delay_seconds)
         content = gzip.decompress(body) if encoding == "gzip" else body
         with self._lock:
             self.requests.append((path, encoding))
-            status = self._script.popleft() if self._script else 200
-            if status != 200:
-                return status, b""
-            if path == "/v1/traces":
-                self.spans += _spans(ExportTraceServiceRequest.FromString(content))
-                return 200, ExportTraceServiceResponse().SerializeToString()
+            scripted = next(self._script, 200)
+            reply = Reply(scripted) if isinstance(scripted, int) else scripted
+            if not 200 <= reply.status < 300:
+                return reply
+            if path != "/v1/metrics":
+                spans = _spans(ExportTraceServiceRequest.FromString(content))
+                self.spans += spans[self.refused_spans :]
+                answer = ExportTraceServiceResponse()
+                answer.partial_success.rejected_spans = min(self.refused_spans, len(spans))
+                return replace(reply, body=reply.body or answer.SerializeToString())
             for point in _read_points(ExportMetricsServiceRequest.FromString(content)):
                 self._points[point.metric, frozenset(point.attributes.items())] = point
-            return 200, ExportMetricsServiceResponse().SerializeToString()
+            return replace(reply, body=ExportMetricsServiceResponse().SerializeToString())
 
 
 class _Server(ThreadingTCPServer):
@@ -135,6 +164,23 @@ class _Server(ThreadingTCPServer):
     allow_reuse_address = True
     receiver: Receiver
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._connections: list[socket.socket] = []
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        self._connections.append(request)
+        super().finish_request(request, client_address)
+
+    def hang_up(self) -> None:
+        """A connection that is kept alive would be served on."""
+        for connection in self._connections:
+            with suppress(OSError):  # it is closed
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing on the screen: clients are killed, and connections are cut."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -142,12 +188,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         receiver = cast(_Server, self.server).receiver
-        status, answer = receiver.take(self.path, self.headers.get("content-encoding", ""), body)
-        self.send_response(status)
-        self.send_header("content-type", "application/x-protobuf")
-        self.send_header("content-length", str(len(answer)))
+        receiver.asked_with.append({name.lower(): value for name, value in self.headers.items()})
+        reply = receiver.take(self.path, self.headers.get("content-encoding", ""), body)
+        if reply.breaks:
+            self.close_connection = True
+            return
+        self.send_response(reply.status)
+        for name, value in {"content-type": "application/x-protobuf", **receiver.headers, **reply.headers}.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class has it so
         """Nothing on the screen."""

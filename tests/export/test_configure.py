@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from taskmeter.spool.read import SpanRecord
+from taskmeter.spool.receipts import Receipts
 from tests.export.programs import run, spooled
 from tests.export.receiver import Receiver, Span
 
@@ -229,6 +230,46 @@ print(task.calls, task.cost.total, setup.flush())
             {},
             "ConfigurationError: service_name=' ' names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME",
         ),
+        (
+            "delivery='post'",
+            {},
+            "ConfigurationError: delivery='post' is not one of direct, spool, both",
+        ),
+        (
+            "delivery='direct'",
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+            (
+                "ConfigurationError: delivery='direct' needs an endpoint for traces, and the environment names none; "
+                "set OTEL_EXPORTER_OTLP_ENDPOINT, and neither OTEL_SDK_DISABLED nor OTEL_TRACES_EXPORTER=none"
+            ),
+        ),
+        (
+            "delivery='direct', spool='s'",
+            {},
+            (
+                "ConfigurationError: delivery='direct' keeps no spool, and spool='s' asks for one; say "
+                "delivery='both', or leave spool out"
+            ),
+        ),
+        (
+            "delivery='spool', spool=False",
+            {},
+            (
+                "ConfigurationError: delivery='spool' needs a spool, and spool=False says there is none; leave spool "
+                "out, or say delivery='direct'"
+            ),
+        ),
+        ("exit_seconds=0", {}, "ConfigurationError: exit_seconds=0 must be a number above 0"),
+        (
+            "spool=taskmeter.Spool(fsync='often')",
+            {},
+            "ConfigurationError: Spool(fsync='often') is not one of never, interval, always",
+        ),
+        (
+            "spool=taskmeter.Spool(keep_days='7')",
+            {},
+            "ConfigurationError: Spool(keep_days)='7' must be a number above 0",
+        ),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_and_changes_nothing(
@@ -251,8 +292,39 @@ except taskmeter.TaskmeterError as error:
 from taskmeter.capture import _installed
 print(type(trace.get_tracer_provider()).__name__, type(metrics.get_meter_provider()).__name__, _installed.active)
 """
-    done = run(program, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", **variables)
+    done = run(program, tmp_path, **{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", **variables})
     assert (done.out, done.err) == (f"{error}\nProxyTracerProvider _ProxyMeterProvider False", "")
+
+
+@pytest.mark.parametrize(
+    ("delivery", "sent", "written", "receipts"), [("direct", 5, 0, 0), ("spool", 0, 5, 0), ("both", 5, 5, 5)]
+)
+def test_delivery_says_which_way_spans_go(
+    tmp_path: Path, delivery: str, sent: int, written: int, receipts: int
+) -> None:
+    """Metrics go to the endpoint in any case; receipts say what it has, so that it is not shipped again."""
+    with Receiver() as receiver:
+        program = PROGRAM.replace("configure()", f"configure(delivery={delivery!r})")
+        done = run(program, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        known = Receipts(tmp_path / ".taskmeter", f"{receiver.url}/v1/traces")
+        known.refresh()
+    assert (done.code, done.out, done.err) == (0, "0.00274950 True", "")
+    assert (len(receiver.spans), len(spooled(tmp_path / ".taskmeter")), len(known)) == (sent, written, receipts)
+    assert receiver.sum("taskmeter.tasks") == 1
+
+
+def test_a_provider_of_the_applications_own_is_not_sent_from(tmp_path: Path) -> None:
+    """Its exporting is its own business, and to ask for ours is a mistake."""
+    program = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+import taskmeter
+trace.set_tracer_provider(TracerProvider())
+taskmeter.configure(delivery="both")
+"""
+    done = run(program, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+    assert done.code == 1
+    assert "delivery='both' would send the spans of a TracerProvider of your own" in done.err
 
 
 def test_a_second_configure_must_ask_for_the_same(tmp_path: Path) -> None:

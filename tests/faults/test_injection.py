@@ -5,19 +5,22 @@ from __future__ import annotations
 import functools
 import gc
 import itertools
+import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from opentelemetry import context as otel
 from opentelemetry.sdk.trace import TracerProvider
 
-from taskmeter import _guard, capture, charge, track_step, track_task, track_tool
+from taskmeter import Spool, _guard, capture, charge, track_step, track_task, track_tool
 from taskmeter._guard import Breaker
 from taskmeter.capture import agents, finish, sessions
 from taskmeter.capture.bounded import Remembered
@@ -37,7 +40,11 @@ from taskmeter.demo.stub import (
     openai_speech,
 )
 from taskmeter.spool.write import SpoolExporter
+from taskmeter.telemetry import losses
 from taskmeter.telemetry.delivery import Ender, within
+from taskmeter.telemetry.endings import Endings
+from taskmeter.telemetry.queue import Limits, SpanQueue
+from taskmeter.telemetry.spooling import SpoolTarget
 from tests.capture import background_programs as b
 from tests.capture import media_programs as m
 from tests.capture import programs as p
@@ -224,6 +231,17 @@ def _delivery(directory: Path) -> None:
     span = provider.get_tracer("x").start_span("x")
     span.end()
     SpoolExporter(directory / "spool").export([span])  # type: ignore[list-item]
+    target = SpoolTarget(directory / "queued", Spool(keep_days=1), ship=False, first=None)
+    queue = SpanQueue(target, Limits(waiting=9, batch=9, delay_seconds=0.01, exit_seconds=20))
+    for each in (span, SimpleNamespace(context=span.get_span_context())):
+        queue.on_end(each)  # type: ignore[arg-type]
+    queue.save(20)
+    queue.shutdown()
+    endings = Endings(lambda: None)
+    endings._on = True
+    endings._saving(len)([])
+    endings._signalled(signal.SIGURG, None)  # one that by itself does nothing
+    signal.signal(signal.SIGURG, signal.SIG_DFL)
     within(5, lambda: True)
     ender = Ender(lambda: None)
     ender.begin()
@@ -257,6 +275,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Faults are swallowed, as in production, and what was booked before is forgotten: ids repeat."""
     monkeypatch.setattr(_guard, "strict", False)
     monkeypatch.setattr("taskmeter._guard.log.disabled", True)
+    monkeypatch.setattr(losses, "_lost", Counter())
 
 
 def _run(case: Case) -> Any:

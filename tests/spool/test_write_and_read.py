@@ -3,11 +3,16 @@
 import json
 import logging
 import os
+import shutil
+import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.resources import Resource
@@ -15,8 +20,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
-from taskmeter import _guard
+from taskmeter import Spool, _guard
 from taskmeter.errors import SpoolError
+from taskmeter.spool.encode import encode_line
 from taskmeter.spool.read import SpanRecord, SpoolReading
 from taskmeter.spool.write import SpoolExporter
 
@@ -159,7 +165,7 @@ def test_a_spool_that_is_missing_or_empty_says_so(tmp_path: Path) -> None:
         list(SpoolReading(tmp_path))
 
 
-def test_a_failure_is_counted_and_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where no directory can be made, export fails without raising; when it can, writing starts."""
     blocker = tmp_path / "spool"
     blocker.write_text("a file where the directory should be")
@@ -167,7 +173,6 @@ def test_a_failure_is_counted_and_logged_once(tmp_path: Path, caplog: pytest.Log
     with caplog.at_level(logging.WARNING, logger="taskmeter"):
         assert exporter.export([span(1), span(2)]) is SpanExportResult.FAILURE
         assert exporter.export([span(3)]) is SpanExportResult.FAILURE
-    assert exporter.lost_spans == 3
     assert len(caplog.records) == 1
     assert str(blocker) in caplog.text
     blocker.unlink()
@@ -176,26 +181,42 @@ def test_a_failure_is_counted_and_logged_once(tmp_path: Path, caplog: pytest.Log
     assert len(list(SpoolReading(blocker))) == 1
 
 
-def test_a_full_disk_costs_the_batch_and_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A write cut short by a file size limit leaves a torn line; the next batch starts a line of its own."""
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes: a write is cut short there, as on a full disk."""
     resource = pytest.importorskip("resource")
-    signal = pytest.importorskip("signal")
-    exporter = SpoolExporter(tmp_path)
-    exporter.export([span(1)])
-    [path] = tmp_path.iterdir()
     before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 30, before[0][1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[0][1]))
     try:
-        assert exporter.export([span(2)]) is SpanExportResult.FAILURE
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
         signal.signal(signal.SIGXFSZ, before[1])
-    assert "disk full" in caplog.text
-    assert exporter.export([span(3)]) is SpanExportResult.SUCCESS
+
+
+def test_a_batch_that_was_cut_short_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What was written of it is taken back, so that it can come again, whole, and is there once."""
+    exporter = SpoolExporter(tmp_path)
+    exporter.export([span(1)])
+    [path] = tmp_path.iterdir()
+    with largest_file(path.stat().st_size + 30):
+        assert exporter.export([span(2), span(3)]) is SpanExportResult.FAILURE
+        assert exporter.export([span(2), span(3)]) is SpanExportResult.FAILURE
+    assert exporter.export([span(2), span(3)]) is SpanExportResult.SUCCESS
     exporter.shutdown()
     reading = SpoolReading(tmp_path)
-    assert [record.span_id[-1] for record in reading] == ["1", "3"]
-    assert reading.skipped_lines == 1
+    assert sorted(record.span_id[-1] for record in reading) == ["1", "2", "3"]
+    assert (reading.skipped_lines, reading.duplicates) == (0, 0)
+
+
+def test_no_empty_file_stays_behind(tmp_path: Path) -> None:
+    """Where nothing at all could be written."""
+    exporter = SpoolExporter(tmp_path)
+    with largest_file(10):
+        for _ in range(3):
+            assert exporter.export([span(1)]) is SpanExportResult.FAILURE
+        exporter.shutdown()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_after_shutdown_nothing_is_written(tmp_path: Path) -> None:
@@ -204,7 +225,6 @@ def test_after_shutdown_nothing_is_written(tmp_path: Path) -> None:
     exporter.shutdown()
     exporter.shutdown()
     assert exporter.export([span(1)]) is SpanExportResult.FAILURE
-    assert exporter.lost_spans == 1
     assert not (tmp_path / "spool").exists()
 
 
@@ -213,7 +233,80 @@ def test_a_fault_of_ours_stays_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(_guard, "strict", False)
     exporter = SpoolExporter(tmp_path)
     assert exporter.export([None]) is SpanExportResult.FAILURE  # type: ignore[list-item]
-    assert exporter.lost_spans == 1
+    exporter.shutdown()
+
+
+def test_a_file_is_closed_at_its_size_and_at_its_age(tmp_path: Path) -> None:
+    """A line is never parted; the clock that counts is one that nobody sets."""
+    at = 0.0
+    line = len(encode_line([span(1)]))
+    exporter = SpoolExporter(tmp_path, Spool(file_bytes=2 * line, file_seconds=60), clock=lambda: at)
+    for number in range(1, 6):
+        exporter.export([span(number)])
+    at = 59.9
+    assert exporter.rest() == pytest.approx(0.1)
+    assert len(list(tmp_path.iterdir())) == 3
+    at = 60.0
+    assert exporter.rest() is None
+    exporter.export([span(6)])
+    exporter.shutdown()
+    assert sorted(path.read_bytes().count(b"\n") for path in tmp_path.iterdir()) == [1, 1, 2, 2]
+    assert len(list(SpoolReading(tmp_path))) == 6
+
+
+def test_a_clock_that_is_set_back_costs_nothing(tmp_path: Path) -> None:
+    """A name that is taken already is somebody else's file: another is found."""
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    exporters = [SpoolExporter(tmp_path, now=lambda: noon) for _ in range(3)]
+    for number, exporter in enumerate(exporters, 1):
+        assert exporter.export([span(number)]) is SpanExportResult.SUCCESS
+        exporter.shutdown()
+    assert len(list(tmp_path.iterdir())) == 3
+    assert sorted(record.span_id[-1] for record in SpoolReading(tmp_path)) == ["1", "2", "3"]
+
+
+def test_what_was_in_a_file_that_is_deleted_is_reported(tmp_path: Path) -> None:
+    """Exactly; what comes then is written to a new file, in a new directory."""
+    removed: list[int] = []
+    exporter = SpoolExporter(tmp_path / "spool", removed=removed.append)
+    exporter.export([span(1), span(2)])
+    exporter.export([span(3)])
+    shutil.rmtree(tmp_path / "spool")
+    assert exporter.export([span(4)]) is SpanExportResult.SUCCESS
+    assert removed == [3]
+    [path] = (tmp_path / "spool").iterdir()
+    path.unlink()
+    exporter.shutdown()
+    assert removed == [3, 1]
+
+
+def test_a_descriptor_that_became_anothers_is_left_alone(tmp_path: Path) -> None:
+    """A program that closes what it does not know, and opens something of its own: nothing of ours gets in there."""
+    exporter = SpoolExporter(tmp_path / "spool")
+    exporter.export([span(1)])
+    assert exporter._file is not None
+    theirs = os.open(tmp_path / "theirs", os.O_WRONLY | os.O_CREAT)
+    os.dup2(theirs, exporter._file._file)
+    assert exporter.export([span(2)]) is SpanExportResult.SUCCESS
+    exporter.shutdown()
+    assert (tmp_path / "theirs").read_bytes() == b""
+    assert len(list(SpoolReading(tmp_path / "spool"))) == 2
+
+
+@pytest.mark.parametrize(("policy", "synced"), [("never", 0), ("interval", 2), ("always", 5)])
+def test_fsync(tmp_path: Path, policy: Any, synced: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four batches in 0.9 s and one in the second after: never, once a second, or each time."""
+    at = 0.0
+    exporter = SpoolExporter(tmp_path, Spool(fsync=policy), clock=lambda: at)
+    done: list[int] = []
+    exporter.export([span(1)])  # the directory is synced too, with the first
+    monkeypatch.setattr(os, "fsync", done.append)
+    for number, at in enumerate((0.1, 0.5, 0.9, 1.1), 2):  # noqa: B007 - the clock reads it
+        exporter.export([span(number)])
+    at = 2.2
+    exporter.rest()
+    exporter.export([span(6)])
+    assert len(done) == synced
     exporter.shutdown()
 
 

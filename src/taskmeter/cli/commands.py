@@ -10,6 +10,7 @@ from taskmeter.cli.demo import demo
 from taskmeter.cli.doctor import doctor
 from taskmeter.cli.outcome import outcome
 from taskmeter.cli.reports import report, show
+from taskmeter.cli.ship import ship
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,5 +19,5 @@ def taskmeter() -> None:
     """What each completed LLM-agent task cost, and where the money went."""
 
 
-for command in (report, breakdown, show, outcome, demo, doctor):
+for command in (report, breakdown, show, outcome, ship, demo, doctor):
     taskmeter.add_command(command)

@@ -6,15 +6,18 @@ the command line in a process of its own, imports the SDKs and puts the hooks on
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from taskmeter import _config, _guard
 from taskmeter.capture import HookStatus, hook_status, instrument
 from taskmeter.diagnosis.hooks import after_imports, breaker_findings, hook_findings, import_sdks, not_hooked
 from taskmeter.diagnosis.neighbours import neighbours
-from taskmeter.diagnosis.records import Diagnosis, Exporter, Fault, Finding, Neighbour, Provider, Spool
+from taskmeter.diagnosis.records import Diagnosis, Exporter, Fault, Finding, Loss, Neighbour, Provider, Spool
 from taskmeter.diagnosis.surroundings import (
+    backlog_findings,
     environment_findings,
     spool_at,
     spool_findings,
@@ -23,6 +26,7 @@ from taskmeter.diagnosis.surroundings import (
 )
 from taskmeter.diagnosis.telemetry import telemetry_findings, tracer_and_meter_provider
 from taskmeter.setup import current_setup
+from taskmeter.telemetry import losses
 
 __all__ = [
     "Diagnosis",
@@ -30,12 +34,21 @@ __all__ = [
     "Fault",
     "Finding",
     "HookStatus",
+    "Loss",
     "Neighbour",
     "Provider",
     "Spool",
     "diagnose",
     "examine",
 ]
+
+_WAYS: Final = {
+    "spool": ("the spool", "see that its directory can be written and has room; the log says what the disk said"),
+    "otlp": (
+        "the OTLP endpoint",
+        "see that it is up and takes them; with a spool, `taskmeter ship` sends what it has not taken",
+    ),
+}
 
 
 def diagnose() -> Diagnosis:
@@ -68,6 +81,7 @@ def _diagnosis(hooks: list[HookStatus], findings: list[Finding], spool: Spool | 
     faults = tuple(
         Fault(place, count, _guard.first_faults.get(place, "")) for place, count in sorted(_guard.faults.items())
     )
+    lost = tuple(Loss(*loss, spans) for loss, spans in sorted(losses.counted().items()))
     return Diagnosis(
         versions=found,
         hooks=tuple(hooks),
@@ -76,6 +90,7 @@ def _diagnosis(hooks: list[HookStatus], findings: list[Finding], spool: Spool | 
         providers=(traces, metrics),
         spool=spool,
         faults=faults,
+        losses=lost,
         findings=(
             *findings,
             *version_findings(found),
@@ -84,7 +99,9 @@ def _diagnosis(hooks: list[HookStatus], findings: list[Finding], spool: Spool | 
             *telemetry_findings(traces, metrics, running=running),
             *environment_findings(_config.environment()),
             *(spool_findings(spool) if spool is not None else ()),
+            *(backlog_findings(spool.backlogs, time.time_ns()) if spool is not None else ()),
             *_fault_findings(faults),
+            *_loss_findings(lost),
         ),
     )
 
@@ -96,4 +113,15 @@ def _fault_findings(faults: tuple[Fault, ...]) -> Iterator[Finding]:
             f"taskmeter failed {fault.count} times in {fault.place} ({fault.first}); the program was not affected, but "
             "costs may be missing",
             "report it with the traceback in the log (logger `taskmeter`)",
+        )
+
+
+def _loss_findings(lost: tuple[Loss, ...]) -> Iterator[Finding]:
+    for loss in lost:
+        where, fix = _WAYS[loss.destination]
+        yield Finding(
+            "action",
+            f"{loss.spans} spans were lost on the way to {where} ({loss.reason}): "
+            f"{losses.REASONS.get(loss.reason, '')}",
+            fix,
         )

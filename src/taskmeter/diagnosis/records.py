@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from taskmeter.capture import HookStatus
+from taskmeter.spool.shipping.backlog import Backlog
 
 Level = Literal["action", "note"]
 """`action`: something to be done, or costs are missing or wrong. `note`: good to know."""
@@ -68,6 +69,8 @@ class Spool:
     writable: bool
     files: int
     size_bytes: int
+    backlogs: tuple[Backlog, ...] = ()
+    """What of it each endpoint lacks; nothing where this process writes it, which is not to read it all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,16 @@ class Fault:
     count: int
     first: str
     """The class of the first one and the line it came from; no message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Spans that this process could not deliver."""
+
+    destination: str
+    """`spool` or `otlp`."""
+    reason: str
+    spans: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,8 @@ class Diagnosis:
     providers: tuple[Provider, ...]
     spool: Spool | None
     faults: tuple[Fault, ...]
+    """Since the process started."""
+    losses: tuple[Loss, ...]
     """Since the process started."""
     findings: tuple[Finding, ...]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -16,6 +16,8 @@ from taskmeter._config import Environment, SignalEnvironment
 from taskmeter.diagnosis.records import Finding, Spool
 from taskmeter.diagnosis.telemetry import LEAST_ATTRIBUTES, too_few_attributes, without_credentials
 from taskmeter.pricing import newest_price
+from taskmeter.spool.files import files_in
+from taskmeter.spool.shipping.backlog import Backlog, backlogs
 
 _DISTRIBUTIONS: Final = (
     "taskmeter",
@@ -31,6 +33,8 @@ _DISTRIBUTIONS: Final = (
 )
 OLDEST: Final = {"openai": (1, 66), "anthropic": (0, 50)}
 """Versions of the SDKs that taskmeter is tested with, from these on."""
+LATE_NS: Final = 24 * 3_600 * 10**9
+"""From this age on a span that an endpoint lacks is worth a word."""
 LARGE_SPOOL: Final = 1024**3
 """Bytes, from which on it is worth a word."""
 _GRPC_PORT: Final = 4317
@@ -103,12 +107,19 @@ def _endpoint_findings(signal: str, said: SignalEnvironment) -> Iterator[Finding
 
 def spool_at(directory: Path, *, in_use: bool) -> Spool:
     """How the directory stands. Creates nothing."""
-    files = [path.stat().st_size for path in directory.glob("*.jsonl")] if directory.is_dir() else []
+    sizes = [size for path in files_in(directory) if (size := _size(path)) is not None]
     existing = directory.absolute()
-    while not existing.exists() and existing != existing.parent:
+    while _is_missing(existing) and existing != existing.parent:
         existing = existing.parent
-    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
-    return Spool(str(directory), in_use=in_use, writable=writable, files=len(files), size_bytes=sum(files))
+    writable = os.access(f"{existing}{os.sep}", os.W_OK | os.X_OK)  # no file, as what is in one
+    return Spool(
+        str(directory),
+        in_use=in_use,
+        writable=writable,
+        files=len(sizes),
+        size_bytes=sum(sizes),
+        backlogs=() if in_use else tuple(backlogs(directory)),
+    )
 
 
 def spool_findings(spool: Spool) -> Iterator[Finding]:
@@ -125,6 +136,40 @@ def spool_findings(spool: Spool) -> Iterator[Finding]:
             f"the spool in {spool.directory} holds {spool.size_bytes / 1024**3:.1f} GiB",
             "delete the oldest of its files; each is one process's",
         )
+
+
+def backlog_findings(backlogs: Iterable[Backlog], now_ns: int) -> Iterator[Finding]:
+    """Spans that an endpoint should have by now, or will not take."""
+    for backlog in backlogs:
+        ship = f"taskmeter ship --endpoint {backlog.endpoint}"
+        if backlog.oldest_ns is not None and now_ns - backlog.oldest_ns > LATE_NS:
+            days = (now_ns - backlog.oldest_ns) / LATE_NS
+            yield Finding("action", f"{backlog.endpoint} lacks spans that are {days:.1f} days old", f"run `{ship}`")
+        if backlog.dead_letters:
+            yield Finding(
+                "action",
+                f"{backlog.endpoint} would not take {backlog.dead_letters} spans; they and its reasons are in the "
+                "dead-letter-*.jsonl files of the spool",
+                f"see to the reasons, then run `{ship} --dead-letters`; or delete the files",
+            )
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # there, perhaps, and not to be seen
+        return False
+    return False
+
+
+def _size(path: Path) -> int | None:
+    """`None` for what is not there, or not to be seen."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _numbers(version_text: str) -> tuple[int, ...]:

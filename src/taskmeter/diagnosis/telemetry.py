@@ -28,7 +28,7 @@ _INNER: Final = (
     "span_exporter",
     "_batch_processor",
     "_exporter",
-    "_receipts",
+    "_target",
     "wrapped_exporter",
 )
 """What providers, processors, readers and exporters call what they hand on to."""

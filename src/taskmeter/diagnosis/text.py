@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from textwrap import fill
 
 from taskmeter.capture import HookStatus
 from taskmeter.diagnosis.records import Diagnosis, Finding, Provider
+from taskmeter.spool.shipping.backlog import Backlog
 
 _WIDTH = 100
 _STATES = {
@@ -88,7 +90,18 @@ def _spool(diagnosis: Diagnosis) -> list[str]:
         return []
     files = f"{spool.files} file{'' if spool.files == 1 else 's'}, {spool.size_bytes / 1024**2:.1f} MiB"
     state = "written by this process" if spool.in_use else "writable" if spool.writable else "not writable"
-    return [f"  spool: {spool.directory} ({state}; {files})"]
+    return [f"  spool: {spool.directory} ({state}; {files})", *map(_backlog, spool.backlogs)]
+
+
+def _backlog(backlog: Backlog) -> str:
+    if backlog.oldest_ns is None:
+        lacks = "has all of it"
+    else:
+        oldest = datetime.fromtimestamp(backlog.oldest_ns / 1e9, UTC)
+        at_least = "" if backlog.counted_all else "at least "
+        lacks = f"lacks {at_least}{backlog.spans:,} spans, the oldest of {oldest:%Y-%m-%d %H:%M} UTC"
+    dead = f"; {backlog.dead_letters:,} dead letters" if backlog.dead_letters else ""
+    return f"    {backlog.endpoint} {lacks}{dead}"
 
 
 def _faults(diagnosis: Diagnosis) -> Iterator[str]:

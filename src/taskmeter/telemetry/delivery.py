@@ -1,15 +1,13 @@
-"""Handing spans and metrics to exporters in bounded time, knowing how much of it they took."""
+"""Flushing and ending exporters in bounded time, knowing whether they took what they were given."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from taskmeter._guard import guarded
 
@@ -60,50 +58,6 @@ class Ender(threading.Thread):
         self._told.wait()
         with guarded("telemetry.end_exporters"):
             self._end()
-
-
-class SpanQueue(BatchSpanProcessor):
-    """A batch processor that knows how much of what ended was exported: the SDK's own `force_flush` always says yes."""
-
-    def __init__(
-        self, exporter: SpanExporter, max_queue_size: int | None = None, schedule_delay_millis: float | None = None
-    ) -> None:
-        self.ended = 0
-        self._count = threading.Lock()
-        self._receipts = _SpanReceipts(exporter)
-        super().__init__(self._receipts, max_queue_size, schedule_delay_millis)
-
-    @property
-    def exported(self) -> int:
-        """Spans that the exporter took."""
-        return self._receipts.accepted
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Called by OpenTelemetry for each span that ends."""
-        if span.context and span.context.trace_flags.sampled:
-            with self._count:
-                self.ended += 1
-        super().on_end(span)
-
-
-class _SpanReceipts(SpanExporter):
-    """Counts the spans that an exporter took."""
-
-    def __init__(self, exporter: SpanExporter) -> None:
-        self.accepted = 0
-        self._exporter = exporter
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
-        if result is SpanExportResult.SUCCESS:
-            self.accepted += len(spans)  # the processor exports one batch at a time
-        return result
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
 
 
 class MetricReceipts(MetricExporter):

@@ -14,6 +14,7 @@ from taskmeter import _guard
 from taskmeter import _semconv as names
 from taskmeter.account import LedgerLine
 from taskmeter.records import ZERO, Cost, OutcomeStatus, Usage, subtract, total
+from taskmeter.telemetry import losses
 
 Attributes = dict[str, AttributeValue]
 
@@ -31,6 +32,13 @@ def _faults(_options: CallbackOptions) -> Iterable[Observation]:
 
 def _hooks_off(_options: CallbackOptions) -> Iterable[Observation]:
     return [Observation(1, {names.HOOK: hook}) for hook in _guard.turned_off()]
+
+
+def _dropped(_options: CallbackOptions) -> Iterable[Observation]:
+    return [
+        Observation(spans, {names.EXPORT_DESTINATION: loss.destination, names.EXPORT_REASON: loss.reason})
+        for loss, spans in losses.counted().items()
+    ]
 
 
 class Instruments:
@@ -73,6 +81,9 @@ class Instruments:
 
         # Asked for when metrics are collected: a fault while one is counted would otherwise bring the next.
         meter.create_observable_counter(names.METRIC_FAULTS, [_faults], "{fault}", "Faults of taskmeter's own")
+        meter.create_observable_counter(
+            names.METRIC_EXPORT_DROPPED, [_dropped], "{span}", "Spans lost on the way to the spool or an endpoint"
+        )
         meter.create_observable_gauge(
             names.METRIC_HOOKS_OFF, [_hooks_off], "{hook}", "Hooks turned off after faults of taskmeter's own"
         )

@@ -24,6 +24,14 @@ _CALLS: Final = (*_EVERYTHING, "suppress_language_model_instrumentation")
 _ATTEMPTS: Final = (*_CALLS, *_keys("_SUPPRESS_HTTP_INSTRUMENTATION_KEY"), "suppress_http_instrumentation")
 
 
+def silence() -> None:
+    """Asks for it in the current context, for good: for a thread of ours that sends what was recorded."""
+    context = otel.get_current()
+    for key in _EVERYTHING:
+        context = otel.set_value(key, True, context)  # noqa: FBT003 - its name is that
+    otel.attach(context)
+
+
 def silent(context: Context | None = None) -> bool:
     """Whether nothing at all is to be pictured or measured in `context`, by default the current one."""
     return _any(_EVERYTHING, context)
