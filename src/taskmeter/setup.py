@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -22,6 +23,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from taskmeter import pricing
+from taskmeter._bounds import shown
 from taskmeter._config import Settings, otlp_from_environment, prices_from_environment, spool_from_environment
 from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.capture.tokens import use_tokenizer
@@ -195,7 +197,7 @@ def configure(
     """
     global _setup  # noqa: PLW0603 - OpenTelemetry's global provider is one per process, and so is this
     if service_name is not None and not _is_text(service_name):
-        msg = f"service_name={service_name!r} names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME"
+        msg = f"service_name={shown(service_name)} names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME"
         raise ConfigurationError(msg)
     settings = Settings(
         service_name,
@@ -216,7 +218,9 @@ def configure(
             )
             raise ConfigurationError(msg)
         elif _setup.settings != settings:
-            msg = f"configure() was called before with {_setup.settings}, now with {settings}; call it once per process"
+            msg = (
+                f"configure() was called before with other settings: {_other(_setup.settings, settings)}; call it once"
+            )
             raise ConfigurationError(msg)
         else:
             _setup.hook()  # again, if `uninstrument()` was called since
@@ -226,6 +230,12 @@ def configure(
 def current_setup() -> Setup | None:
     """What `configure()` put in place, if it was called."""
     return _setup
+
+
+def _other(before: Settings, now: Settings) -> str:
+    """Which settings differ, and how."""
+    values = ((each.name, getattr(before, each.name), getattr(now, each.name)) for each in fields(Settings))
+    return ", ".join(f"{name} was {shown(old)}, is {shown(new)}" for name, old, new in values if old != new)
 
 
 def _is_text(value: object) -> bool:
@@ -238,7 +248,7 @@ def _spool_directory(spool: Spool) -> Path | None:
     if spool is None or spool is True:
         return spool_from_environment()
     if not _is_text(spool) and not isinstance(spool, Path):
-        msg = f"spool={spool!r} names no directory; pass a path, or False for no spool"
+        msg = f"spool={shown(spool)} names no directory; pass a path, or False for no spool"
         raise ConfigurationError(msg)
     return Path(spool)
 
@@ -249,7 +259,7 @@ def _prices(prices: Prices) -> Path | Mapping[str, object] | None:
     if isinstance(prices, Mapping):
         return copy.deepcopy(dict(prices))  # the caller's own may change
     if not _is_text(prices) and not isinstance(prices, Path):
-        msg = f"prices={prices!r} is neither a path nor a mapping; pass the path of a price file, or its content"
+        msg = f"prices={shown(prices)} is neither a path nor a mapping; pass the path of a price file, or its content"
         raise ConfigurationError(msg)
     return Path(prices)
 

@@ -13,12 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
+from taskmeter._bounds import MAX_ITEMS, OTHER_ITEM
 from taskmeter.records import CATEGORIES, NO_USAGE, ZERO, Category, Charge, Cost, Part, Usage, add, subtract
-
-MAX_ITEMS = 256
-"""Distinct items a ledger tells apart; what comes after is booked under `OTHER_ITEM`. Bounds memory and metrics."""
-OTHER_ITEM = "(other)"
-
 
 _Key = tuple[Category, str]
 

@@ -12,6 +12,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from taskmeter import pricing
+from taskmeter._bounds import shown
 from taskmeter._config import Settings, prices_from_environment
 from taskmeter._guard import guarded
 from taskmeter.capture import old_retries, sessions, tools
@@ -151,9 +152,7 @@ def instrument(
         ("meter_provider", meter_provider, "get_meter"),
     ):
         if provider is not None and not hasattr(provider, method):
-            msg = (
-                f"{argument}={provider!r} has no {method}(); pass an OpenTelemetry provider, or None for the global one"
-            )
+            msg = f"{argument}={shown(provider)} has no {method}(); pass an OpenTelemetry provider, or None for the global"
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
     use_tokenizer(tokenizer)

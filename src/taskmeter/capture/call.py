@@ -15,6 +15,7 @@ from opentelemetry import context as otel
 from opentelemetry.context import Context
 
 from taskmeter import _semconv as names
+from taskmeter._bounds import bounded
 from taskmeter._guard import guarded
 from taskmeter.account import Entry
 from taskmeter.capture import open_calls, waiting
@@ -23,7 +24,7 @@ from taskmeter.capture.estimating import estimate
 from taskmeter.capture.picture import Picture
 from taskmeter.capture.priced import price_reading
 from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
-from taskmeter.capture.reading import Reading
+from taskmeter.capture.reading import Reading, as_recorded
 from taskmeter.capture.result import Result
 from taskmeter.capture.stated import HEADER
 from taskmeter.capture.terms import terms_of
@@ -71,7 +72,7 @@ class Call:
         self._terms = terms_of(client, self._request, provider.served_as_asked, self._provider_name)
         self._stated_cost: str | None = None
         """What a gateway says in a header that the answer cost."""
-        self._model = str(self._request.get("model", ""))
+        self._model = bounded(str(self._request.get("model", "")))
         self._result = Result(self._model)
         self._tentative_path = request_path(options) if tentative else None
         """The path, of what is a call only if its answer turns out to state tokens."""
@@ -225,7 +226,7 @@ class Call:
                 return  # the usage of something made before, which this request only changed
             self._tentative_path = None
             self._picture.begin()
-        self._result.reading = reading
+        self._result.reading = reading = as_recorded(reading)
         self._result.priced = _UNPRICED  # stays if the next line fails
         self._result.priced = self._price(reading)
         self._picture.settled(self._result)

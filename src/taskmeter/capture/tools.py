@@ -16,6 +16,7 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
+from taskmeter._bounds import bounded
 from taskmeter._guard import Breaker, guarded
 from taskmeter.capture.hooks import Hook, Wrapper
 from taskmeter.capture.reading import field, text_field
@@ -81,7 +82,8 @@ class _Seen:
         self._over = True
         with guarded("capture.tool", _BREAKER):
             name = text_field(call, "name")
-            self._run = _SeenRun(name, text_field(call, id_field), around) if name else None
+            call_id = text_field(call, id_field)
+            self._run = _SeenRun(bounded(name), bounded(call_id) if call_id else None, around) if name else None
 
     def says(self, made: Any, part: str | int | None = None) -> None:
         """What the block made, or `part` of it."""

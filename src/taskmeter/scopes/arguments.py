@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Context, Decimal, InvalidOperation
 from typing import cast
 
+from taskmeter._bounds import bounded, shown
 from taskmeter.errors import UsageError
 
 Money = Decimal | int | float | str
@@ -26,24 +27,24 @@ def money(value: Money, argument: str, *, negative: bool = False) -> Decimal:
         # is a mistake, and `float.__repr__` refuses it.
         amount = Decimal(float.__repr__(value) if isinstance(value, float | bool) else value)
     except (InvalidOperation, TypeError, ValueError):
-        msg = f"{argument}={value!r} is not a number; pass a string such as '0.002', a Decimal or an int"
+        msg = f"{argument}={shown(value)} is not a number; pass a string such as '0.002', a Decimal or an int"
         raise UsageError(msg) from None
     if not amount.is_finite() or (amount < 0 and not negative):
-        msg = f"{argument}={value!r} must be finite{'' if negative else ' and not negative'}"
+        msg = f"{argument}={shown(value)} must be finite{'' if negative else ' and not negative'}"
         raise UsageError(msg)
     if not -LIMIT < amount < LIMIT:
-        msg = f"{argument}={value!r} must be less than {LIMIT}; is it in another unit?"
+        msg = f"{argument}={shown(value)} must be less than {LIMIT}; is it in another unit?"
         raise UsageError(msg)
     exponent = amount.as_tuple().exponent
     return amount.quantize(_SMALLEST, context=_EXACT) if isinstance(exponent, int) and exponent < -DECIMALS else amount
 
 
 def text(value: object, argument: str) -> str:
-    """`value` if it is a non-empty string; raises `UsageError` otherwise."""
+    """`value`, bounded, if it is a non-empty string; raises `UsageError` otherwise."""
     if not isinstance(value, str) or not value:
-        msg = f"{argument}={value!r} must be a non-empty string"
+        msg = f"{argument}={shown(value)} must be a non-empty string"
         raise UsageError(msg)
-    return value
+    return bounded(value)
 
 
 MAX_LABELS = 32
@@ -55,10 +56,10 @@ def free_labels(value: object) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        msg = f"labels={value!r} must map names to strings, as in {{'channel': 'mail'}}"
+        msg = f"labels={shown(value)} must map names to strings, as in {{'channel': 'mail'}}"
         raise UsageError(msg)
     labels = cast("Mapping[object, object]", value)
     if len(labels) > MAX_LABELS:
         msg = f"labels= has {len(labels)} labels, more than {MAX_LABELS}: spans hold a limited number of attributes"
         raise UsageError(msg)
-    return {text(name, "labels key"): text(label, f"labels[{name!r}]") for name, label in labels.items()}
+    return {text(name, "labels key"): text(label, f"labels[{shown(name)}]") for name, label in labels.items()}

@@ -8,7 +8,7 @@ from decimal import Decimal
 from taskmeter.account import Ledger, Scope, TaskIdentity
 from taskmeter.errors import UsageError
 from taskmeter.records import ZERO, Cost, Outcome, OutcomeStatus, Usage, add
-from taskmeter.scopes.arguments import Money, money
+from taskmeter.scopes.arguments import Money, money, text
 from taskmeter.scopes.outcomes import outcome_said
 from taskmeter.scopes.people import hourly, minutes_of, spend
 
@@ -198,8 +198,8 @@ class Step(_Account):
 
     def discard(self, reason: str | None = None) -> None:
         """Says that the result of this step is thrown away: what it cost, and will still cost, is waste."""
+        self._discard_reason = reason if reason is None else text(reason, "reason")
         self._discarded = True
-        self._discard_reason = reason
         self._ledger.condemn()
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from opentelemetry.util.types import AttributeValue
 
 from taskmeter import _semconv as names
+from taskmeter._bounds import bounded
 from taskmeter.account import Ledger, Scope, TaskIdentity
 from taskmeter.records import CATEGORIES, Category, Charge, Cost, Priced, Usage
 
@@ -100,9 +101,9 @@ def cost_attributes(priced: Priced) -> Attributes:
     """What a call cost, and by whose word; without any amount where that is not known."""
     attributes: Attributes = {names.COST_STATUS: priced.status}
     if priced.origin:
-        attributes[names.PRICE_ORIGIN] = priced.origin
+        attributes[names.PRICE_ORIGIN] = bounded(priced.origin)
     if priced.reason:
-        attributes[names.COST_REASON] = priced.reason
+        attributes[names.COST_REASON] = bounded(priced.reason)
     amount, listed, contracted = priced.amount, priced.list_amount, priced.contracted_amount
     if amount is not None and listed is not None and contracted is not None:
         attributes |= {
