@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 LONGEST: Final = 256
 """Characters of a name, key, label, reason or model that are recorded."""
@@ -68,8 +69,8 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def dumps(value: object, *, indent: int | None = None) -> str:
+def dumps(value: object, *, indent: int | None = None, default: Callable[[Any], object] | None = None) -> str:
     """ASCII JSON that every parser takes: no NaN, and U+FFFD for a lone surrogate. Raises as `json.dumps` does."""
     separators = (",", ":") if indent is None else None
-    text = json.dumps(value, indent=indent, separators=separators, allow_nan=False)
+    text = json.dumps(value, indent=indent, separators=separators, allow_nan=False, default=default)
     return _LONE.sub(lambda found: found[1] or "\\ufffd", text) if "\\ud" in text else text

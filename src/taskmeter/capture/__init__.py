@@ -152,7 +152,8 @@ def instrument(
         ("meter_provider", meter_provider, "get_meter"),
     ):
         if provider is not None and not hasattr(provider, method):
-            msg = f"{argument}={shown(provider)} has no {method}(); pass an OpenTelemetry provider, or None for the global"
+            what = "pass an OpenTelemetry provider, or None for the global one"
+            msg = f"{argument}={shown(provider)} has no {method}(); {what}"
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
     use_tokenizer(tokenizer)

@@ -15,7 +15,7 @@ from taskmeter.errors import UsageError
 from taskmeter.records import ZERO, add
 from taskmeter.reports import fields
 from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Tokens
-from taskmeter.reports.late import cut_cycles, reaching, settle, settled_steps
+from taskmeter.reports.late import cut_cycles, innermost_first, reaching, settle, settled_steps
 from taskmeter.reports.outcomes import OUTCOMES, Matching, Outcome, read_outcome, revise
 from taskmeter.reports.rows import AnyRow, Attempt, Leaf, Ref, Rollup, Step, Task
 from taskmeter.spool.read import SpanRecord
@@ -67,8 +67,10 @@ class Relations:
         for leaf in self.leaves:
             task = self.tasks.get(leaf.task_id or "")
             if task is not None and leaf.cost is not None:
-                for owner in (task, *self.ancestors(task)):
-                    found[owner.id] = add(found[owner.id], leaf.cost)
+                found[task.id] = add(found[task.id], leaf.cost)
+        for task in innermost_first(self.tasks):
+            if task.parent_id in found:
+                found[task.parent_id] = add(found[task.parent_id], found[task.id])
         gaps = {task.id: add(task.cost or ZERO, found[task.id].copy_negate()) for task in self.tasks.values()}
         return {task_id: gap for task_id, gap in gaps.items() if gap > 0}
 
