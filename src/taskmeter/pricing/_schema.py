@@ -19,6 +19,7 @@ from taskmeter.records import Category
 
 LIMIT = Decimal("1E+12")
 DECIMALS = 18
+_LONGEST_MESSAGE = 500
 
 
 def _number(value: object) -> Decimal:
@@ -205,8 +206,10 @@ def parse(text: str, name: str) -> Document:
     """The TOML document `text`, called `name` in errors."""
     try:
         content = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{name} is no valid TOML: {error}") from error
+    except RecursionError:
+        raise ConfigurationError(f"{name} is no valid TOML: it is nested too deeply") from None
+    except (ValueError, InvalidOperation) as error:  # a number of more digits than Python reads is no TOMLDecodeError
+        raise ConfigurationError(f"{name} is no valid TOML: {str(error)[:_LONGEST_MESSAGE]}") from error
     return validate(content, name)
 
 
