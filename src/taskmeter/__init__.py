@@ -1,5 +1,6 @@
 """taskmeter: what each completed LLM-agent task cost, where the money went, and whether it was worth it."""
 
+from taskmeter._config import ContentCapture
 from taskmeter._version import __version__
 from taskmeter.capture import instrument, uninstrument
 from taskmeter.diagnosis import diagnose
@@ -11,6 +12,7 @@ from taskmeter.telemetry.exporter import CostExporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
 
 __all__ = [
+    "ContentCapture",
     "Cost",
     "CostExporter",
     "Task",

@@ -94,6 +94,15 @@ SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"  # int
 ERROR_TYPE: Final = "error.type"
 
+# --- only with `configure(content=...)`: JSON in the convention's form, on calls and tool runs
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
+CONTENT_CUT: Final = "taskmeter.content.cut"  # bool, where true: some of it is not recorded, for its length
+
 # --- attempt spans: `attempt {n}`, CLIENT, child of their call, only for attempts that failed
 HTTP_STATUS: Final = "http.response.status_code"  # int
 RESEND_COUNT: Final = "http.request.resend_count"  # int, absent on the first

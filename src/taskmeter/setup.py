@@ -24,13 +24,20 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from taskmeter import pricing
 from taskmeter._bounds import shown
-from taskmeter._config import Settings, otlp_from_environment, prices_from_environment, spool_from_environment
+from taskmeter._config import (
+    ContentCapture,
+    Settings,
+    otlp_from_environment,
+    prices_from_environment,
+    spool_from_environment,
+)
 from taskmeter.capture import finish, instrument, uninstrument
 from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import ConfigurationError, MissingDependencyError
 from taskmeter.spool.write import SpoolExporter
 from taskmeter.telemetry import durable
 from taskmeter.telemetry.baggage import checked_trust
+from taskmeter.telemetry.content import checked_content
 from taskmeter.telemetry.delivery import Ender, MetricReceipts, SpanQueue, within
 from taskmeter.telemetry.exporter import CostExporter
 from taskmeter.telemetry.processor import TaskSpanProcessor
@@ -84,6 +91,7 @@ class Setup:
             stream_usage=settings.stream_usage,
             tokenizer=settings.tokenizer,
             trust_remote_tasks=settings.trust_remote_tasks,
+            content=settings.content,
         )
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
@@ -178,6 +186,7 @@ def configure(
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
     prices: Prices = None,
+    content: ContentCapture | None = None,
 ) -> Setup:
     """Sets everything up; call it once, at the start of the program.
 
@@ -185,8 +194,8 @@ def configure(
     `False` for none. Where the standard `OTEL_EXPORTER_OTLP_*` variables name an endpoint, spans and metrics go there
     too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. `prices` is your
     price file, by default the one that `TASKMETER_CONFIG` names, else `taskmeter.toml` in the working directory, if it
-    is there; or the content of one. For `stream_usage`, `tokenizer` and
-    `trust_remote_tasks` see `instrument`.
+    is there; or the content of one. For `stream_usage`, `tokenizer`,
+    `trust_remote_tasks` and `content` see `instrument`.
 
     An application that has set a `TracerProvider` of its own keeps it, with its resource: the task processor and the
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
@@ -206,6 +215,7 @@ def configure(
         tokenizer=tokenizer,
         trust_remote_tasks=checked_trust(trust_remote_tasks),
         prices=_prices(prices),
+        content=checked_content(content),
     )
     use_tokenizer(tokenizer)  # first what can be refused
     with _lock:

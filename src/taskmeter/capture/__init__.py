@@ -13,7 +13,7 @@ from opentelemetry.trace import TracerProvider
 
 from taskmeter import pricing
 from taskmeter._bounds import shown
-from taskmeter._config import Settings, prices_from_environment
+from taskmeter._config import ContentCapture, Settings, prices_from_environment
 from taskmeter._guard import guarded
 from taskmeter.capture import old_retries, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
@@ -29,6 +29,8 @@ from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import UsageError
 from taskmeter.telemetry import providers
 from taskmeter.telemetry.baggage import checked_trust, trust_callers
+from taskmeter.telemetry.content import checked_content
+from taskmeter.telemetry.content import use as use_content
 
 __all__ = ["HookStatus", "finish", "hook_status", "instrument", "is_hook", "uninstrument"]
 
@@ -129,6 +131,7 @@ def instrument(
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
     clock: Callable[[], int] = time_ns,
+    content: ContentCapture | None = None,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
 
@@ -138,7 +141,8 @@ def instrument(
     stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. `trust_remote_tasks` believes the
     baggage of inbound requests when it names the task of the caller: say so only where every caller is yours. `clock`
     tells the time, in Unix ns, whose prices a call has: replays and tests give that of the calls; where it fails,
-    they are unpriced. Works before or after the SDKs are imported; calling it again changes the settings only. The
+    they are unpriced. `content` records prompts, answers, tool arguments and results, see `ContentCapture`; by default
+    nothing of them is. Works before or after the SDKs are imported; calling it again changes the settings only. The
     price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the working directory, is read the first time,
     unless `configure` was given another.
     Raises `UsageError` for a `client` that is not one of theirs, `MissingDependencyError` for a tokenizer that
@@ -156,8 +160,10 @@ def instrument(
             msg = f"{argument}={shown(provider)} has no {method}(); {what}"
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
+    recorded = checked_content(content)
     use_tokenizer(tokenizer)
     use_clock(clock)
+    use_content(recorded)
     if not pricing.chosen():
         pricing.use(prices_from_environment())
     with _lock:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from taskmeter.capture.anthropic_content import AnthropicContents
 from taskmeter.capture.anthropic_usage import VARIANTS, read_message
+from taskmeter.capture.content import Contents
 from taskmeter.capture.counts import fields_of, is_count
 from taskmeter.capture.provider import Client, Options, is_post, request_path
 from taskmeter.capture.reading import Reading, StreamReader, field, items, text_field
@@ -27,6 +29,7 @@ class Anthropic:
     """See `Provider`."""
 
     package = "anthropic"
+    contents: Contents = AnthropicContents()
     traced_method: str | None = "_request"
     served_as_asked: tuple[str, ...] = VARIANTS
 

@@ -20,6 +20,7 @@ from taskmeter._guard import guarded
 from taskmeter.account import Entry
 from taskmeter.capture import open_calls, waiting
 from taskmeter.capture.clock import now_ns
+from taskmeter.capture.content import content_of
 from taskmeter.capture.estimating import estimate
 from taskmeter.capture.picture import Picture
 from taskmeter.capture.priced import price_reading
@@ -69,6 +70,7 @@ class Call:
         self._process = os.getpid()
         self._at_ns = now_ns()
         self._start = time.perf_counter()
+        self._content = content_of(provider.contents, operation, self._request)
         self._terms = terms_of(client, self._request, provider.served_as_asked, self._provider_name)
         self._stated_cost: str | None = None
         """What a gateway says in a header that the answer cost."""
@@ -131,6 +133,7 @@ class Call:
         """The request fails with `error`, and the SDK's own span, if it opened one, is still open."""
         if self._picture.annotates and not self.pending:
             self._give_up(error)
+            self._say_content()
             self._picture.failed(self._result)
 
     def _give_up(self, error: BaseException) -> None:
@@ -186,6 +189,8 @@ class Call:
         if self._result.first_chunk_seconds is None:
             self._result.first_chunk_seconds = time.perf_counter() - self._start
         self._reader.read(event)
+        if self._content is not None:
+            self._content.read(event)
         if self._waiting_for is None and self._reader.making is not None:
             self._wait(Reading(response_id=self._reader.making, in_progress=True))
         if self._picture.native and self._reader.complete and self._result.priced is None:
@@ -198,6 +203,8 @@ class Call:
             return
         if self._result.priced is not None:
             self._set_aside()
+        if self._content is not None:
+            self._content.answered(body)
         self._result.wasted = wasted
         reading = self._provider.read(body, self._operation, self._request)
         if self._waiting_for is not None and reading.response_id != self._waiting_for:
@@ -229,7 +236,17 @@ class Call:
         self._result.reading = reading = as_recorded(reading)
         self._result.priced = _UNPRICED  # stays if the next line fails
         self._result.priced = self._price(reading)
+        self._say_content()
         self._picture.settled(self._result)
+
+    def _say_content(self) -> None:
+        """Writes what was asked and answered so far; nothing at all where the application's redaction fails."""
+        if self._content is None:
+            return
+        content, self._content, self._result.content = self._content, None, None
+        with guarded("capture.content"):
+            self._result.content = content.attributes()
+            self._content = content  # the application's middleware may ask again
 
     def _price(self, reading: Reading) -> Priced:
         return price_reading(
@@ -263,6 +280,8 @@ class Call:
             if error is not None and not self.pending:
                 self._give_up(error)
         with guarded("capture.end_span"):
+            if self._result.content is None:
+                self._say_content()
             self._result.wasted = error_type is not None or (how in ("closed", "dropped") and not self._whole)
             self._picture.end(self._result, error_type)
         with guarded("capture.known"):
@@ -275,7 +294,7 @@ class Call:
 
     def _let_go(self) -> None:
         """Of the prompt, and of itself: no cycle to collect."""
-        self._picture.context, self._request = Context(), {}
+        self._picture.context, self._request, self._content = Context(), {}, None
         open_calls.over(self)
 
     def interrupt(self) -> None:

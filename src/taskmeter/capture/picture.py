@@ -188,6 +188,8 @@ class Picture:
             attributes |= cost_attributes(result.priced)
             if result.wasted:
                 attributes[names.CALL_WASTED] = True
+        if result.content is not None:
+            attributes |= result.content
         if self.native:
             # The SDK itself states the rest.
             return attributes

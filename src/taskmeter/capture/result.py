@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from taskmeter.capture.reading import Reading
 from taskmeter.records import Priced, Usage
+from taskmeter.telemetry.attributes import Attributes
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +20,8 @@ class Result:
     """`None` while nothing is known to be billed."""
     wasted: bool = False
     """Whether the application does not get it, or not all of it."""
+    content: Attributes | None = None
+    """What was asked and answered, where the application wants that recorded."""
     first_chunk_seconds: float | None = None
     """From the start of the call to the first event of its stream."""
 

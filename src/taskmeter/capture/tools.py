@@ -1,7 +1,8 @@
 """Tool runs without code: what the SDKs' tool runners execute, and what MCP clients call.
 
 A run is pictured by the SDK's own span where it opens one, else by one of ours. Its price is that of the price file,
-by the tool's name. No argument and no result is looked at, but for whether the result says that it is an error.
+by the tool's name. No argument and no result is looked at, but for whether the result says that it is an error; only
+where the application asks for content are they recorded.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from opentelemetry.trace import Span
 
 from taskmeter._bounds import bounded
 from taskmeter._guard import Breaker, guarded
+from taskmeter.capture.content import tool_result
 from taskmeter.capture.hooks import Hook, Wrapper
 from taskmeter.capture.reading import field, text_field
 from taskmeter.pricing import tool_price
 from taskmeter.telemetry import collected, spans
-from taskmeter.telemetry.attributes import identity_attributes
+from taskmeter.telemetry.attributes import Attributes, identity_attributes
+from taskmeter.telemetry.content import chosen, tool_attributes
 from taskmeter.telemetry.context import current_scope
 from taskmeter.telemetry.toolruns import NOTHING, OpenRun, bill, end_span, settle, start_attributes
 
@@ -60,12 +63,14 @@ class _SeenRun:
             self.context = trace.set_span_in_context(self._span, self.context)
         self._started = time.perf_counter()
 
-    def end(self, error_type: str | None, *, over: bool) -> None:
+    def end(self, error_type: str | None, content: Attributes, *, over: bool) -> None:
         """Ends the run, which does not count if it is not over."""
         self._open.counts = self._open.counts and over
         seconds = time.perf_counter() - self._started
         costs = bill(self._price, self._open.name, seconds) if self._open.counts else NOTHING
         attributes = settle(self._open, costs, seconds, error_type)
+        if attributes:
+            attributes |= content
         end_span(
             self._open, self._span, {**attributes, **self._identity} if attributes else {}, error_type, own=self._own
         )
@@ -75,7 +80,9 @@ class _Seen:
     """`with _Seen(...) as run:` runs a block inside a run of the tool that `call` names; `run.says` tells what came of
     it. `call` has the tool's `name`, and at `id_field` the id that the model gave it."""
 
-    def __init__(self, call: object, id_field: str, around: Span | None) -> None:
+    def __init__(self, call: object, id_field: str, around: Span | None, arguments: object = None) -> None:
+        self._arguments = arguments
+        self._result: object = None
         self._previous = otel.get_current()
         self._run: _SeenRun | None = None
         self._failed = False
@@ -87,10 +94,16 @@ class _Seen:
 
     def says(self, made: Any, part: str | int | None = None) -> None:
         """What the block made, or `part` of it."""
+        result: Any = None
         with guarded("capture.tool_result", _BREAKER):
             result = made[part] if isinstance(part, int) else made if part is None else field(made, part)
             self._failed = field(result, "is_error") is True or field(result, "isError") is True
             self._over = type(result).__name__ != _MORE_INPUT
+        self.gave(result)
+
+    def gave(self, result: object) -> None:
+        """What came of it, for those who want it recorded."""
+        self._result = result
 
     def __enter__(self) -> Self:
         if self._run is not None:
@@ -107,8 +120,12 @@ class _Seen:
         collected.run(partial(self._end, self._run, error_type))
 
     def _end(self, run: _SeenRun, error_type: str | None) -> None:
+        content: Attributes = {}
+        with guarded("capture.tool_content"):
+            if chosen() is not None:
+                content = tool_attributes(self._arguments, tool_result(self._result))
         with guarded("capture.tool_end", _BREAKER):
-            run.end(error_type, over=self._over)
+            run.end(error_type, content, over=self._over)
 
 
 class _AnthropicBlock:
@@ -123,7 +140,7 @@ class _AnthropicBlock:
     def __enter__(self) -> Any:
         around = trace.get_current_span()
         self._result = self._block.__enter__()
-        self._seen = _Seen(self._use, "id", around)
+        self._seen = _Seen(self._use, "id", around, field(self._use, "input"))
         self._seen.__enter__()
         return self._result
 
@@ -150,7 +167,8 @@ def _anthropic_session_run(enabled: Enabled) -> Wrapper:
     """`SessionToolRunner._call_tool`: one tool that an agent session asked for, inside the SDK's own span."""
 
     async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with _Seen(_argument(args, kwargs, 1, "ev"), "id", None) as run:
+        event = _argument(args, kwargs, 1, "ev")
+        with _Seen(event, "id", None, field(event, "input")) as run:
             result = await wrapped(*args, **kwargs)
             run.says(result, 0)
             return result
@@ -165,8 +183,10 @@ def _anthropic_function(enabled: Enabled) -> Wrapper:
     def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not enabled():
             return wrapped(*args, **kwargs)
-        with _Seen(instance, "id", trace.get_current_span()):
-            return wrapped(*args, **kwargs)
+        with _Seen(instance, "id", trace.get_current_span(), _argument(args, kwargs, 0, "input")) as run:
+            result = wrapped(*args, **kwargs)
+            run.gave(result)
+            return result
 
     return wrapper
 
@@ -175,8 +195,10 @@ def _anthropic_function_async(enabled: Enabled) -> Wrapper:
     """`BetaAsyncFunctionTool.call`."""
 
     async def call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with _Seen(instance, "id", trace.get_current_span()):
-            return await wrapped(*args, **kwargs)
+        with _Seen(instance, "id", trace.get_current_span(), _argument(args, kwargs, 0, "input")) as run:
+            result = await wrapped(*args, **kwargs)
+            run.gave(result)
+            return result
 
     return _coroutine(call, enabled)
 
@@ -187,8 +209,11 @@ def _openai_run(enabled: Enabled) -> Wrapper:
     def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not enabled():
             return wrapped(*args, **kwargs)
-        with _Seen(_argument(args, kwargs, 1, "item"), "call_id", trace.get_current_span()):
-            return wrapped(*args, **kwargs)
+        item = _argument(args, kwargs, 1, "item")
+        with _Seen(item, "call_id", trace.get_current_span(), field(item, "arguments")) as run:
+            result = wrapped(*args, **kwargs)
+            run.gave(result)
+            return result
 
     return wrapper
 
@@ -197,8 +222,11 @@ def _openai_run_async(enabled: Enabled) -> Wrapper:
     """`AsyncResponsesToolRunner._execute_function`."""
 
     async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with _Seen(_argument(args, kwargs, 1, "item"), "call_id", trace.get_current_span()):
-            return await wrapped(*args, **kwargs)
+        item = _argument(args, kwargs, 1, "item")
+        with _Seen(item, "call_id", trace.get_current_span(), field(item, "arguments")) as run:
+            result = await wrapped(*args, **kwargs)
+            run.gave(result)
+            return result
 
     return _coroutine(call, enabled)
 
@@ -207,7 +235,8 @@ def _mcp_call(enabled: Enabled) -> Wrapper:
     """`ClientSession.call_tool`: one request to a server, which is asked again where it first wants more input."""
 
     async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with _Seen({"name": _argument(args, kwargs, 0, "name")}, "id", trace.get_current_span()) as run:
+        called = {"name": _argument(args, kwargs, 0, "name")}
+        with _Seen(called, "id", trace.get_current_span(), _argument(args, kwargs, 1, "arguments")) as run:
             result = await wrapped(*args, **kwargs)
             run.says(result)
             return result

@@ -239,4 +239,4 @@ def _explained(error: ErrorDetails, content: Mapping[str, object]) -> str:
     if error["type"] == "extra_forbidden":
         message = "is not known here; docs/pricing.md has a table of the fields"
     shown = "" if error["type"] == "missing" or isinstance(error["input"], dict) else f" = {error['input']!r:.80}"
-    return " ".join(each for each in (place, f"{field}{shown}".strip(), message) if each)
+    return " ".join(each for each in (place, f"{field}{shown}".strip(), message) if each)[:_LONGEST_MESSAGE]

@@ -187,13 +187,20 @@ class _Builder:
 
     def _fold_calls_money(self, parents: dict[Ref, Ref]) -> None:
         """Puts the money of a call whose span had ended before it was known, on a charge below it, on the call."""
+        folded: dict[Ref, Ref] = {}
         for ref in sorted(self.calls_money, key=lambda ref: self.rows[ref].start_ns, reverse=True):
             charge, call = self.rows[ref], self.rows.get(parents.get(ref, ref))
             if isinstance(charge, Leaf) and isinstance(call, Leaf) and call.kind == "call" and call.cost is None:
                 self.rows[call.ref] = replace(
                     call, cost=charge.cost, status=charge.status, reason=charge.reason, wasted=charge.wasted
                 )
-                del self.rows[ref], parents[ref]
+                folded[ref] = parents.pop(ref)
+                del self.rows[ref]
+        if folded:  # no honest charge has anything inside
+            for ref, around in parents.items():
+                while around in folded:
+                    around = folded[around]  # noqa: PLW2901 - upwards to what is still there
+                parents[ref] = around
 
     def _parent(self, row: AnyRow) -> Ref | None:
         """The nearest row around it that is in the same task; else, where spans between are missing, that task."""
