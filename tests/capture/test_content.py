@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import openai
 import pytest
 
 import taskmeter
@@ -19,6 +20,7 @@ from taskmeter.demo.stub import (
 from taskmeter.errors import ConfigurationError, UsageError
 from tests.capture import tool_programs as t
 from tests.capture.harness import CLAUDE, GPT, Kit, Meter, Program, attributes, run_metered
+from tests.capture.sdks import fake_http
 
 TOOLS: Any = [
     {"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object"}}}
@@ -284,14 +286,20 @@ def test_what_is_too_long_to_be_redacted_is_left_out(meter: Meter) -> None:
 
     meter.instrument(content=ContentCapture(redact=redact))
     messages: Any = [{"role": "user", "content": "a" * 1_048_577}]
-    program: Program = lambda kit: list(  # noqa: E731
-        kit.openai().chat.completions.create(model=GPT, messages=messages, stream=True)
+    chunk = {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": {"content": "b" * 600_000}}],
+    }
+    stream = f"data: {json.dumps(chunk)}\n\n".encode() * 2 + b"data: [DONE]\n\n"
+    client = Kit("http://gateway.example").openai(
+        http_client=fake_http(openai, lambda _: (stream, "text/event-stream"))
     )
-    run_metered(program, (openai_chat(GPT, "b" * 1_048_577),), meter)
+    assert len(list(client.chat.completions.create(model=GPT, messages=messages, stream=True))) == 2
     content = recorded(meter)
     assert longest < 1_000
     assert content["input"][0]["parts"][0]["content"] == "(left out: too long)"
-    assert "output" not in content or content["output"] == []
+    assert "output" not in content
 
 
 @pytest.mark.parametrize(
