@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from taskmeter._guard import guarded, log
 from taskmeter.spool.encode import encode_line
+from taskmeter.spool.safety import risk_of
 
 
 class SpoolExporter(SpanExporter):
@@ -79,6 +80,10 @@ class SpoolExporter(SpanExporter):
 
     def _open(self) -> int:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if risk := risk_of(self._directory):
+            log.warning(
+                "taskmeter writes its spool in %s, but %s: chmod 700 it, or choose another", self._directory, risk
+            )
         path = self._directory / f"traces-{self._now():%Y%m%dT%H%M%S.%fZ}-{os.getpid()}.jsonl"
         # O_EXCL: a file of our own, even where containers share a directory and a pid, and no symbolic link followed.
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
