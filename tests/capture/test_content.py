@@ -240,6 +240,29 @@ def test_nothing_is_recorded_where_redaction_fails(
     assert _guard.faults == {"capture.content": 1}
 
 
+def test_a_word_that_is_none_is_redacted(meter: Meter) -> None:
+    """A role or a reason is recorded as it is only if it looks like one."""
+    meter.instrument(content=ContentCapture(redact=lambda _: "X"))
+    answer = openai_chat(GPT)
+    answer["choices"][0]["finish_reason"] = "Because of card 4111"
+    messages: Any = [{"role": "Doctor Who", "content": "a"}, {"role": "user", "content": "b"}]
+    program: Program = lambda kit: kit.openai().chat.completions.create(model=GPT, messages=messages)  # noqa: E731
+    run_metered(program, (answer,), meter)
+    content = recorded(meter)
+    assert [message["role"] for message in content["input"]] == ["X", "user"]
+    assert content["output"][0]["finish_reason"] == "X"
+
+
+def test_the_doctor_tells_of_the_switch_of_the_convention(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it records nothing, and what would; not where content is recorded."""
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "span_only")
+    says = [finding.fix for finding in taskmeter.diagnose().findings if "CAPTURE_MESSAGE_CONTENT" in finding.says]
+    assert len(says) == 1
+    assert "ContentCapture(redact=...)" in says[0]
+    meter.instrument(content=ContentCapture(redact=str))
+    assert "CAPTURE_MESSAGE_CONTENT" not in str(taskmeter.diagnose())
+
+
 @pytest.mark.parametrize("traced", [False, True])
 def test_a_failed_call_has_what_was_asked(traced: bool, meter: Meter) -> None:
     """There is no answer to record."""

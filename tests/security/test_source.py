@@ -128,3 +128,11 @@ def test_nothing_else_says_how_it_is_pickled(name: str) -> None:
     """`carry`'s function does, and the hooks, which are pickled as the functions that they stand for."""
     found = [file.name for file, node in nodes() if isinstance(node, ast.FunctionDef) and node.name == name]
     assert set(found) <= {"carry.py", "hooks.py"}
+
+
+def test_every_proof_that_the_threat_model_names_is_there() -> None:
+    """docs/threat-model.md points at tests that exist."""
+    root = Path(__file__).parents[2]
+    named = set(re.findall(r"`(tests/[\w/.]+)`", (root / "docs" / "threat-model.md").read_text()))
+    assert len(named) > 8
+    assert [path for path in named if not (root / path).exists()] == []

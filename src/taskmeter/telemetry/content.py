@@ -7,11 +7,11 @@ half a key is not recognised as one. What is too long for that is left out.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias, cast
 
 from taskmeter import _semconv as names
-from taskmeter._bounds import bounded
 from taskmeter._config import ContentCapture
 from taskmeter.errors import ConfigurationError
 from taskmeter.telemetry.attributes import Attributes
@@ -24,8 +24,9 @@ Message: TypeAlias = dict[str, object]
 MOST_CHARACTERS: Final = 1_048_576
 """A longer text is left out, as are streams that bring more: they are held in memory until they are redacted."""
 LEFT_OUT: Final = "(left out: too long)"
-_WORDS: Final = frozenset({"type", "role", "finish_reason"})
-"""What the convention or the API has a list of."""
+_LISTED: Final = frozenset({"type", "role", "finish_reason"})
+"""What the convention or the API has a list of words for."""
+_WORD: Final = re.compile(r"[a-z0-9_.-]{0,64}")
 _LEAST_TEXT: Final = 16
 
 
@@ -106,12 +107,10 @@ class Recorder:
 
     def _redacted(self, name: str, value: object) -> object:
         """The value `name` of a part. What is not a text is redacted as JSON: a number may be one of a card."""
-        if name in _WORDS:
-            return bounded(str(value))
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
-            return self._redacted_text(value)
+            return value if name in _LISTED and _WORD.fullmatch(value) else self._redacted_text(value)
         redacted = self._redacted_text(_json(value))
         try:
             return json.loads(redacted)
