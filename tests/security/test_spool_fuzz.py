@@ -17,6 +17,7 @@ from rich.console import Console
 
 from taskmeter.errors import SpoolError, UsageError
 from taskmeter.reports import render
+from taskmeter.reports.late import cut_depth
 from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.task_tree import task_tree
 from taskmeter.reports.unit_cost import unit_cost
@@ -106,6 +107,14 @@ def test_reports_over_10_000_fuzzed_lines(seed: int, honest: list[bytes], tmp_pa
     sys.stderr.write(f"10,000 lines: reports over {spools} of 500 spools, {rows} rows, {grown:.0f} MiB grown\n")
     assert spools > 300
     assert grown < 100
+
+
+def test_what_is_nested_without_end() -> None:
+    """Rows more than 4,000 deep hang under nothing: nobody walks further up than that, in whatever order they come."""
+    for numbers in (range(1, 10_000), range(9_999, 0, -1)):
+        parents = {number: number - 1 for number in numbers}
+        cut_depth(parents)
+        assert sorted(set(range(1, 10_000)) - set(parents)) == [4_001, 8_002]
 
 
 READ_LONG = """

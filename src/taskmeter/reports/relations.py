@@ -15,7 +15,7 @@ from taskmeter.errors import UsageError
 from taskmeter.records import ZERO, add
 from taskmeter.reports import fields
 from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Tokens
-from taskmeter.reports.late import cut_cycles, innermost_first, reaching, settle, settled_steps
+from taskmeter.reports.late import MOST_NESTED, cut_cycles, cut_depth, innermost_first, reaching, settle, settled_steps
 from taskmeter.reports.outcomes import OUTCOMES, Matching, Outcome, read_outcome, revise
 from taskmeter.reports.rows import AnyRow, Attempt, Leaf, Ref, Rollup, Step, Task
 from taskmeter.spool.read import SpanRecord
@@ -53,6 +53,8 @@ class Relations:
         seen = {task.id}
         parent_id = task.parent_id
         while parent_id is not None and parent_id not in seen and (parent := self.tasks.get(parent_id)):
+            if len(seen) > MOST_NESTED:
+                return
             yield parent
             seen.add(parent.id)
             parent_id = parent.parent_id
@@ -127,6 +129,7 @@ class _Builder:
         outcomes = self._matched()
         parents = {ref: parent for ref, row in self.rows.items() if (parent := self._parent(row)) is not None}
         cut_cycles(parents)
+        cut_depth(parents)
         self._fold_calls_money(parents)
         leaves = [row for row in self.rows.values() if isinstance(row, Leaf)]
         in_waste = partial(_in_discarded_step, rows=self.rows, parents=parents)
