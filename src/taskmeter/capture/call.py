@@ -190,7 +190,7 @@ class Call:
             self._result.first_chunk_seconds = time.perf_counter() - self._start
         self._reader.read(event)
         if self._content is not None:
-            self._content.read(event)
+            self._keep_content(event)
         if self._waiting_for is None and self._reader.making is not None:
             self._wait(Reading(response_id=self._reader.making, in_progress=True))
         if self._picture.native and self._reader.complete and self._result.priced is None:
@@ -238,6 +238,14 @@ class Call:
         self._result.priced = self._price(reading)
         self._say_content()
         self._picture.settled(self._result)
+
+    def _keep_content(self, event: object) -> None:
+        """Of an event; where that fails, the call's usage is read all the same, and nothing of its content recorded."""
+        content, self._content = self._content, None
+        with guarded("capture.content_event"):
+            if content is not None:
+                content.read(event)
+            self._content = content
 
     def _say_content(self) -> None:
         """Writes what was asked and answered so far; nothing at all where the application's redaction fails."""

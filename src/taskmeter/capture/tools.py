@@ -78,9 +78,12 @@ class _SeenRun:
 
 class _Seen:
     """`with _Seen(...) as run:` runs a block inside a run of the tool that `call` names; `run.says` tells what came of
-    it. `call` has the tool's `name`, and at `id_field` the id that the model gave it."""
+    it. `call` has the tool's `name`, at `id_field` the id that the model gave it, and where `arguments` are not given,
+    at `given` those."""
 
-    def __init__(self, call: object, id_field: str, around: Span | None, arguments: object = None) -> None:
+    def __init__(
+        self, call: object, id_field: str, around: Span | None, arguments: object = None, given: str = "input"
+    ) -> None:
         self._arguments = arguments
         self._result: object = None
         self._previous = otel.get_current()
@@ -88,6 +91,8 @@ class _Seen:
         self._failed = False
         self._over = True
         with guarded("capture.tool", _BREAKER):
+            if arguments is None:
+                self._arguments = field(call, given)
             name = text_field(call, "name")
             call_id = text_field(call, id_field)
             self._run = _SeenRun(bounded(name), bounded(call_id) if call_id else None, around) if name else None
@@ -124,6 +129,7 @@ class _Seen:
         with guarded("capture.tool_content"):
             if chosen() is not None:
                 content = tool_attributes(self._arguments, tool_result(self._result))
+        self._arguments = self._result = None  # lets go of them
         with guarded("capture.tool_end", _BREAKER):
             run.end(error_type, content, over=self._over)
 
@@ -140,7 +146,7 @@ class _AnthropicBlock:
     def __enter__(self) -> Any:
         around = trace.get_current_span()
         self._result = self._block.__enter__()
-        self._seen = _Seen(self._use, "id", around, field(self._use, "input"))
+        self._seen = _Seen(self._use, "id", around)
         self._seen.__enter__()
         return self._result
 
@@ -167,8 +173,7 @@ def _anthropic_session_run(enabled: Enabled) -> Wrapper:
     """`SessionToolRunner._call_tool`: one tool that an agent session asked for, inside the SDK's own span."""
 
     async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        event = _argument(args, kwargs, 1, "ev")
-        with _Seen(event, "id", None, field(event, "input")) as run:
+        with _Seen(_argument(args, kwargs, 1, "ev"), "id", None) as run:
             result = await wrapped(*args, **kwargs)
             run.says(result, 0)
             return result
@@ -210,7 +215,7 @@ def _openai_run(enabled: Enabled) -> Wrapper:
         if not enabled():
             return wrapped(*args, **kwargs)
         item = _argument(args, kwargs, 1, "item")
-        with _Seen(item, "call_id", trace.get_current_span(), field(item, "arguments")) as run:
+        with _Seen(item, "call_id", trace.get_current_span(), given="arguments") as run:
             result = wrapped(*args, **kwargs)
             run.gave(result)
             return result
@@ -223,7 +228,7 @@ def _openai_run_async(enabled: Enabled) -> Wrapper:
 
     async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         item = _argument(args, kwargs, 1, "item")
-        with _Seen(item, "call_id", trace.get_current_span(), field(item, "arguments")) as run:
+        with _Seen(item, "call_id", trace.get_current_span(), given="arguments") as run:
             result = await wrapped(*args, **kwargs)
             run.gave(result)
             return result
