@@ -6,7 +6,7 @@ DEV := .venv/.installed-dev
 SOURCES := src tests bench examples conftest.py noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz faults backends sdks neighbours examples coverage lint format types layers wheel bench clean
+.PHONY: help setup demo test fuzz faults backends sdks neighbours examples coverage lint audit format types layers wheel bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ backends: $(RUN) ## run the tests with real backends, services and queues; insta
 	@tools/redis.sh
 	$(BIN)/python -m pytest -m backends $(ARGS)
 
-fuzz: $(RUN) ## run 10,000 fuzzed answers, 2,000 random programs, and the leak and concurrency tests in full size
+fuzz: $(RUN) ## run fuzzed answers, programs, spools and price files, and the leak and concurrency tests, in full size
 	$(BIN)/python -m pytest -m fuzz $(ARGS)
 
 faults: $(RUN) ## what arrives when backends and processes fail: the stock exporter, and ours; ARGS=--quick for ours in seconds
@@ -49,10 +49,14 @@ examples: $(RUN) ## run the examples in README, docs and docstrings
 coverage: $(RUN) ## run the tests and report branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-report=html $(ARGS)
 
-lint: $(DEV) ## check style and that uv.lock is current
+lint: $(DEV) ## check style, the workflows, and that uv.lock is current
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/zizmor --offline --quiet .github/workflows
 	env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv lock --quiet --check --offline
+
+audit: $(DEV) ## look for known vulnerabilities of what uv.lock pins, where an advisory service can be reached
+	@tools/audit.sh
 
 format: $(DEV) ## rewrite the sources in house style
 	$(BIN)/ruff check --fix $(SOURCES)

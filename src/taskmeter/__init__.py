@@ -1,6 +1,6 @@
 """taskmeter: what each completed LLM-agent task cost, where the money went, and whether it was worth it."""
 
-from taskmeter._config import Spool, WasteRules
+from taskmeter._config import ContentCapture, Spool, WasteRules
 from taskmeter._version import __version__
 from taskmeter.account import Budget, BudgetExceeded, BudgetStop, BudgetStore, RedisBudgets
 from taskmeter.capture import instrument, uninstrument
@@ -27,6 +27,7 @@ __all__ = [
     "BudgetExceeded",
     "BudgetStop",
     "BudgetStore",
+    "ContentCapture",
     "Context",
     "Cost",
     "CostExporter",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from taskmeter.errors import ConfigurationError
+from taskmeter._bounds import shown
+from taskmeter.errors import ConfigurationError, UsageError
 
 DEFAULT_SPOOL = Path(".taskmeter")
 DEFAULT_PRICES = Path("taskmeter.toml")
@@ -78,6 +79,31 @@ def checked_rules(rules: object) -> WasteRules:
 
 _FEWEST = 2
 """One of a thing repeats nothing."""
+_NO_CONTENT = ("", "false", "0", "no_content")
+LEAST_CONTENT = 256
+"""Bytes in which some content can be recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentCapture:
+    """That prompts and answers are to be recorded, which they never are by default, and in what form.
+
+    Raises `UsageError` for what makes no sense.
+    """
+
+    redact: Callable[[str], str]
+    """Gets every text before it is recorded, whole, and returns what may be; `str` for all of it. Where it fails,
+    nothing of that call is recorded. It runs in the thread of the call, so it should be quick."""
+    max_bytes: int = 16_384
+    """Of UTF-8, for each attribute. What is longer is cut, after it was redacted."""
+
+    def __post_init__(self) -> None:
+        if not callable(self.redact):
+            msg = f"redact={shown(self.redact)} must be a callable that gets a text and returns what may be recorded"
+            raise UsageError(msg)
+        if type(self.max_bytes) is not int or self.max_bytes < LEAST_CONTENT:
+            msg = f"max_bytes={shown(self.max_bytes)} must be a whole number of bytes, at least {LEAST_CONTENT}"
+            raise UsageError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +135,8 @@ class Settings:
     """`Budget`s; `None` leaves those that `instrument` was given."""
     budget_store: object = None
     """A `BudgetStore`; `None` to count them in this process."""
+    content: ContentCapture | None = None
+    """How prompts and answers are recorded; `None` for not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +214,8 @@ class Environment:
     """`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, else `OTEL_ATTRIBUTE_COUNT_LIMIT`, else empty."""
     signals: dict[str, SignalEnvironment]
     """By `TRACES` and `METRICS`."""
+    captures_content: bool
+    """Whether OpenTelemetry's own switch asks for prompts and answers. It turns nothing of ours on."""
 
 
 def environment() -> Environment:
@@ -193,6 +223,7 @@ def environment() -> Environment:
     return Environment(
         sdk_disabled=_sdk_disabled(),
         span_attribute_limit=_env("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT") or _env("OTEL_ATTRIBUTE_COUNT_LIMIT"),
+        captures_content=_env("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT").lower() not in _NO_CONTENT,
         signals={
             signal: SignalEnvironment(
                 exporters=_exporters(signal),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from traceback import walk_tb
 from types import TracebackType
 from typing import Final
 from weakref import WeakSet
@@ -22,6 +23,7 @@ faults: Final[Counter[str]] = Counter()
 """How often each place failed. Bounded: places are string literals of this package."""
 first_faults: Final[dict[str, str]] = {}
 """What the first fault of each place was: its class and the line, never its message, which may hold a prompt."""
+_MOST_FRAMES: Final = 16
 LIMIT: Final = 10
 """So many faults in a row at one place of a hook turn that hook off."""
 
@@ -110,11 +112,23 @@ def record_fault(place: str, fault: Exception) -> bool:
         return False
     if first:
         warn(
-            "taskmeter failed in %s and goes on without it; further faults there are only counted",
+            "taskmeter failed in %s and goes on without it; further faults there are only counted. %s",
             place,
-            exc_info=fault,
+            _traced(fault),
         )
     return True
+
+
+def _traced(fault: Exception) -> str:
+    """Where a fault came from: classes, modules, lines and functions, innermost last. No message and no line of code:
+    either may hold a prompt, a key or a name."""
+    frames = [
+        f"{frame.f_globals.get('__name__', '?')}:{number} in {frame.f_code.co_name}"
+        for frame, number in walk_tb(fault.__traceback__)
+    ]
+    cause = fault.__cause__ or fault.__context__
+    classes = type(fault).__name__ + (f" after {type(cause).__name__}" if cause is not None else "")
+    return "\n  ".join([classes, *frames[-_MOST_FRAMES:]])
 
 
 def _described(fault: Exception) -> str:
@@ -127,10 +141,10 @@ def _described(fault: Exception) -> str:
     return f"{name} at {trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
 
 
-def warn(message: str, *values: object, exc_info: Exception | None = None) -> None:
+def warn(message: str, *values: object) -> None:
     """Logs a warning, whatever the application's log handlers do."""
     try:
-        log.warning(message, *values, exc_info=exc_info)
+        log.warning(message, *values)
     except Exception:  # noqa: BLE001 - the application's own log handler failed, and there is nobody to tell
         with _lock:
             faults["log"] += 1

@@ -134,6 +134,14 @@ CONTEXT_CARRIED_TOKENS: Final = "taskmeter.context.carried_tokens"  # int, that 
 CONTEXT_CARRIED_COST: Final = "taskmeter.context.carried_cost"  # double, on tasks and steps
 CONTEXT_UNMEASURED: Final = "taskmeter.context.unmeasured_calls"  # int, on tasks and steps: calls in none of these
 CONTEXT_SHARES: Final = "taskmeter.context.shares"  # JSON string, on calls: {share: [tokens, exact cost or null]}
+# --- only with `configure(content=...)`: JSON in the convention's form, on calls and tool runs
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
+CONTENT_CUT: Final = "taskmeter.content.cut"  # bool, where true: some of it is not recorded, for its length
 
 # --- attempt spans: `attempt {n}`, CLIENT, child of their call, only for attempts that failed
 HTTP_STATUS: Final = "http.response.status_code"  # int

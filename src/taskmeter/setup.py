@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -21,8 +22,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from taskmeter import pricing
+from taskmeter._bounds import shown
 from taskmeter._config import (
     EXIT_SECONDS,
+    ContentCapture,
     Delivery,
     Settings,
     Spool,
@@ -39,6 +42,7 @@ from taskmeter.errors import ConfigurationError
 from taskmeter.spool.key import shared_key
 from taskmeter.telemetry import durable
 from taskmeter.telemetry.baggage import checked_trust
+from taskmeter.telemetry.content import checked_content
 from taskmeter.telemetry.delivery import Ender, MetricReceipts, within
 from taskmeter.telemetry.endings import Endings
 from taskmeter.telemetry.otlp import OtlpTarget, otlp_exporter
@@ -92,6 +96,7 @@ class Setup:
             waste=settings.waste,
             budgets=cast("tuple[Budget, ...] | None", settings.budgets),
             budget_store=cast("BudgetStore | None", settings.budget_store),
+            content=settings.content,
         )
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
@@ -201,6 +206,7 @@ def configure(  # noqa: PLR0913 - each setting is said by name
     prices: Prices = None,
     budgets: Iterable[Budget] | Budget | None = None,
     budget_store: BudgetStore | None = None,
+    content: ContentCapture | None = None,
 ) -> Setup:
     """Sets everything up; call it once, at the start of the program.
 
@@ -213,7 +219,7 @@ def configure(  # noqa: PLR0913 - each setting is said by name
     `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. `prices` is your
     price file, by default the one that `TASKMETER_CONFIG` names, else `taskmeter.toml` in the working directory, if it
     is there; or the content of one. For `stream_usage`, `tokenizer`,
-    `trust_remote_tasks`, `context`, `waste`, `budgets` and `budget_store` see `instrument`.
+    `trust_remote_tasks`, `context`, `waste`, `budgets`, `budget_store` and `content` see `instrument`.
 
     An application that has set a `TracerProvider` of its own keeps it, with its resource: the task processor and the
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
@@ -224,7 +230,7 @@ def configure(  # noqa: PLR0913 - each setting is said by name
     """
     global _setup  # noqa: PLW0603 - OpenTelemetry's global provider is one per process, and so is this
     if service_name is not None and not _is_text(service_name):
-        msg = f"service_name={service_name!r} names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME"
+        msg = f"service_name={shown(service_name)} names nothing; pass a name, or leave it out for OTEL_SERVICE_NAME"
         raise ConfigurationError(msg)
     directory, policy = kept(spool, delivery)
     settings = Settings(
@@ -241,6 +247,7 @@ def configure(  # noqa: PLR0913 - each setting is said by name
         prices=_prices(prices),
         budgets=checked(budgets, budget_store),
         budget_store=budget_store,
+        content=checked_content(content),
     )
     use_tokenizer(tokenizer)  # first what can be refused
     with _lock:
@@ -253,7 +260,9 @@ def configure(  # noqa: PLR0913 - each setting is said by name
             )
             raise ConfigurationError(msg)
         elif _setup.settings != settings:
-            msg = f"configure() was called before with {_setup.settings}, now with {settings}; call it once per process"
+            msg = (
+                f"configure() was called before with other settings: {_other(_setup.settings, settings)}; call it once"
+            )
             raise ConfigurationError(msg)
         else:
             _setup.hook()  # again, if `uninstrument()` was called since
@@ -263,6 +272,12 @@ def configure(  # noqa: PLR0913 - each setting is said by name
 def current_setup() -> Setup | None:
     """What `configure()` put in place, if it was called."""
     return _setup
+
+
+def _other(before: Settings, now: Settings) -> str:
+    """Which settings differ, and how."""
+    values = ((each.name, getattr(before, each.name), getattr(now, each.name)) for each in fields(Settings))
+    return ", ".join(f"{name} was {shown(old)}, is {shown(new)}" for name, old, new in values if old != new)
 
 
 def _is_text(value: object) -> bool:
@@ -275,7 +290,7 @@ def _prices(prices: Prices) -> Path | Mapping[str, object] | None:
     if isinstance(prices, Mapping):
         return copy.deepcopy(dict(prices))  # the caller's own may change
     if not _is_text(prices) and not isinstance(prices, Path):
-        msg = f"prices={prices!r} is neither a path nor a mapping; pass the path of a price file, or its content"
+        msg = f"prices={shown(prices)} is neither a path nor a mapping; pass the path of a price file, or its content"
         raise ConfigurationError(msg)
     return Path(prices)
 

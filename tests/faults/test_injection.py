@@ -20,7 +20,7 @@ import pytest
 from opentelemetry import context as otel
 from opentelemetry.sdk.trace import TracerProvider
 
-from taskmeter import Spool, _guard, capture, charge, track_step, track_task, track_tool
+from taskmeter import ContentCapture, Spool, _guard, capture, charge, track_step, track_task, track_tool
 from taskmeter._guard import Breaker
 from taskmeter.capture import agents, finish, sessions
 from taskmeter.capture.bounded import Remembered
@@ -148,6 +148,16 @@ def _calls(number: int, *, public: bool, traced: bool) -> Case:
     return Case(f"{number} {program.__name__}{kind}", lambda: run_bare(program, replies, public=public), hooked)
 
 
+def _content(program: Program, *replies: Any, traced: bool = False) -> Case:
+    """With prompts and answers recorded."""
+
+    def hooked(meter: Meter) -> Any:
+        meter.instrument(content=ContentCapture(redact=str))
+        return run_metered(program, replies, meter, public=True, traced=traced and meter.tracer_provider).seen
+
+    return Case(f"content {program.__name__}", lambda: run_bare(program, replies, public=True)[0], hooked)
+
+
 def _agents(program: Program) -> Case:
     def run(traced: Any = False) -> Any:
         with StubProvider(a.provider) as stub:
@@ -256,6 +266,9 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Case]]:
     yield [
         *(_calls(number, public=True, traced=False) for number in range(len(PROGRAMS))),
         *(_calls(number, public=True, traced=True) for number in native),
+        _content(p.chat_stream, CHAT),
+        _content(p.message_stream, MESSAGE, traced=True),
+        _content(t.openai_runner, *t.OPENAI),
         *(_agents(program) for program in (a.streamed, a.listed, a.streamed_async)),
         *(_session(program, s.realtime("a")) for program in (s.realtime_session, s.realtime_async)),
         _session(s.close_early, s.realtime("a")[:2]),

@@ -122,3 +122,15 @@ def test_an_integer_beyond_64_bits_does_not_spoil_the_batch() -> None:
     [n, long] = line["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]
     assert n == {"key": "n", "value": {"stringValue": "0x8000000000000000"}}
     assert long == {"key": "long", "value": {"stringValue": "0x1" + "0" * 5000}}
+
+
+def test_a_batch_that_is_too_long_for_a_line_becomes_several() -> None:
+    """Each of which can be read: readers skip lines of more than 16 MiB."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    spans = [provider.get_tracer("x").start_span("x", attributes={"a": "b" * 7 * 1024**2}) for _ in range(3)]
+    for span in spans:
+        span.end()
+    lines = encode_line(spans).splitlines(keepends=True)  # type: ignore[arg-type]
+    assert len(lines) == 2
+    assert all(line.endswith(b"\n") and len(line) < 16 * 1024**2 for line in lines)
+    assert sum(line.count(b'"traceId"') for line in lines) == 3

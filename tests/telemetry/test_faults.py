@@ -85,7 +85,9 @@ def instruments_break(patch: pytest.MonkeyPatch, backend: Any) -> None:
     meters = MeterProvider()
     providers.use(backend.tracer_provider, meters)
     for instrument in vars(providers.instruments()).values():
-        patch.setattr(type(instrument), "add" if hasattr(instrument, "add") else "record", broken)
+        method = next((each for each in ("add", "record") if hasattr(instrument, each)), None)
+        if method is not None:
+            patch.setattr(type(instrument), method, broken)
 
 
 def meter_breaks(patch: pytest.MonkeyPatch, backend: Any) -> None:

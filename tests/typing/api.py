@@ -222,6 +222,9 @@ def figures(task: Task, step: Step) -> None:
     step.discard("failed validation")
     charge("0.0004", category="retrieval", item="pinecone", quantity=3, unit="query", estimated=True)
     taskmeter.charge(Decimal(1))
+    taskmeter.configure(content=taskmeter.ContentCapture(redact=str.upper, max_bytes=4096))
+    taskmeter.instrument(content=None)
+    taskmeter.instrument(content=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(taskmeter.diagnose(), Diagnosis)
     assert_type((taskmeter.diagnose().healthy, str(taskmeter.diagnose())), tuple[bool, str])
 

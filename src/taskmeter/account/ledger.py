@@ -14,15 +14,11 @@ from decimal import Decimal
 from itertools import count
 from typing import Final, NamedTuple
 
+from taskmeter._bounds import MAX_ITEMS, OTHER_ITEM
 from taskmeter.account.context import Shares
 from taskmeter.account.pots import Pot, Sums
 from taskmeter.account.repeats import Repeats
 from taskmeter.records import NO_USAGE, ZERO, Category, Charge, Context, Cost, Usage, WasteClass, add, total
-
-MAX_ITEMS = 256
-"""Distinct items a ledger tells apart; what comes after is booked under `OTHER_ITEM`. Bounds memory and metrics."""
-OTHER_ITEM = "(other)"
-
 
 _Key = tuple[Category, str]
 _order: Final = count(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Context, Decimal, InvalidOperation
 
+from taskmeter._bounds import shown
 from taskmeter.errors import UsageError
 
 Money = Decimal | int | float | str
@@ -23,13 +24,13 @@ def money(value: Money, argument: str, *, negative: bool = False) -> Decimal:
         # is a mistake, and `float.__repr__` refuses it.
         amount = Decimal(float.__repr__(value) if isinstance(value, float | bool) else value)
     except (InvalidOperation, TypeError, ValueError):
-        msg = f"{argument}={value!r} is not a number; pass a string such as '0.002', a Decimal or an int"
+        msg = f"{argument}={shown(value)} is not a number; pass a string such as '0.002', a Decimal or an int"
         raise UsageError(msg) from None
     if not amount.is_finite() or (amount < 0 and not negative):
-        msg = f"{argument}={value!r} must be finite{'' if negative else ' and not negative'}"
+        msg = f"{argument}={shown(value)} must be finite{'' if negative else ' and not negative'}"
         raise UsageError(msg)
     if not -LIMIT < amount < LIMIT:
-        msg = f"{argument}={value!r} must be less than {LIMIT}; is it in another unit?"
+        msg = f"{argument}={shown(value)} must be less than {LIMIT}; is it in another unit?"
         raise UsageError(msg)
     exponent = amount.as_tuple().exponent
     return amount.quantize(_SMALLEST, context=_EXACT) if isinstance(exponent, int) and exponent < -DECIMALS else amount

@@ -12,7 +12,8 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from taskmeter import account, pricing
-from taskmeter._config import Settings, WasteRules, checked_rules, prices_from_environment
+from taskmeter._bounds import shown
+from taskmeter._config import ContentCapture, Settings, WasteRules, checked_rules, prices_from_environment
 from taskmeter._guard import guarded
 from taskmeter.account import Budget, BudgetStore, checked, use_rules
 from taskmeter.account.sent import use_context
@@ -31,6 +32,8 @@ from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import UsageError
 from taskmeter.telemetry import providers
 from taskmeter.telemetry.baggage import checked_trust, trust_callers
+from taskmeter.telemetry.content import checked_content
+from taskmeter.telemetry.content import use as use_content
 
 __all__ = ["HookStatus", "finish", "hold", "hook_status", "instrument", "is_hook", "release", "uninstrument"]
 
@@ -144,6 +147,7 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
     budgets: Iterable[Budget] | Budget | None = None,
     budget_store: BudgetStore | None = None,
     clock: Callable[[], int] = time_ns,
+    content: ContentCapture | None = None,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
 
@@ -155,7 +159,8 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
     measures what the input of each call is made of, by lengths only, and which calls are repeated. `waste` says from
     which thresholds on repetition is waste. `clock`
     tells the time, in Unix ns, whose prices a call has: replays and tests give that of the calls; where it fails,
-    they are unpriced. Works before or after the SDKs are imported; calling it again changes the settings only. The
+    they are unpriced. `content` records prompts, answers, tool arguments and results, see `ContentCapture`; by default
+    nothing of them is. Works before or after the SDKs are imported; calling it again changes the settings only. The
     price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the working directory, is read the first time,
     unless `configure` was given another.
     `budgets` are the most that the process, tasks by name and customers may spend, counted in this process or in
@@ -171,17 +176,18 @@ def instrument(  # noqa: PLR0913 - each setting is said by name
         ("meter_provider", meter_provider, "get_meter"),
     ):
         if provider is not None and not hasattr(provider, method):
-            msg = (
-                f"{argument}={provider!r} has no {method}(); pass an OpenTelemetry provider, or None for the global one"
-            )
+            what = "pass an OpenTelemetry provider, or None for the global one"
+            msg = f"{argument}={shown(provider)} has no {method}(); {what}"
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
     rules = checked_rules(waste)
     limits = checked(budgets, budget_store)
+    recorded = checked_content(content)
     use_context(on=checked_context(context))
     use_rules(rules)
     use_tokenizer(tokenizer)
     use_clock(clock)
+    use_content(recorded)
     _choose_prices()
     with _lock:
         with guarded("capture.providers"):

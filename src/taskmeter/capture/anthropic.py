@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from taskmeter.capture.anthropic_content import AnthropicContents
 from taskmeter.capture.anthropic_prompt import read_prompt
 from taskmeter.capture.anthropic_usage import VARIANTS, read_message
+from taskmeter.capture.content import Contents
 from taskmeter.capture.counts import fields_of, is_count
 from taskmeter.capture.prompt import Walk
 from taskmeter.capture.provider import Client, Options, is_post, request_path
@@ -29,6 +31,7 @@ class Anthropic:
     """See `Provider`."""
 
     package = "anthropic"
+    contents: Contents = AnthropicContents()
     traced_method: str | None = "_request"
     served_as_asked: tuple[str, ...] = VARIANTS
 

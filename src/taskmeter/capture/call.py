@@ -15,16 +15,18 @@ from opentelemetry import context as otel
 from opentelemetry.context import Context
 
 from taskmeter import _semconv as names
+from taskmeter._bounds import bounded
 from taskmeter._guard import guarded
 from taskmeter.capture import open_calls, waiting
 from taskmeter.capture.admission import UNLIMITED, Admission
 from taskmeter.capture.clock import now_ns
+from taskmeter.capture.content import content_of
 from taskmeter.capture.context import measured, shared_out
 from taskmeter.capture.estimating import estimate
 from taskmeter.capture.picture import Picture
 from taskmeter.capture.priced import price_reading
 from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
-from taskmeter.capture.reading import Reading
+from taskmeter.capture.reading import Reading, as_recorded
 from taskmeter.capture.repeats import Asked
 from taskmeter.capture.result import Result
 from taskmeter.capture.stated import HEADER
@@ -72,10 +74,11 @@ class Call:
         self._process = os.getpid()
         self._at_ns = now_ns()
         self._start = time.perf_counter()
+        self._content = content_of(provider.contents, operation, self._request)
         self._terms = terms_of(client, self._request, provider.served_as_asked, self._provider_name)
         self._stated_cost: str | None = None
         """What a gateway says in a header that the answer cost."""
-        self._model = str(self._request.get("model", ""))
+        self._model = bounded(str(self._request.get("model", "")))
         self.prompt = measured(provider.read_prompt, self._request, operation, self._scope, self._provider_name)
         """What was asked, without its text; `None` where that is not measured."""
         self._result = Result(self._model)
@@ -141,6 +144,7 @@ class Call:
         """The request fails with `error`, and the SDK's own span, if it opened one, is still open."""
         if self._picture.annotates and not self.pending:
             self._give_up(error)
+            self._say_content()
             self._picture.failed(self._result)
 
     def _give_up(self, error: BaseException) -> None:
@@ -196,6 +200,8 @@ class Call:
         if self._result.first_chunk_seconds is None:
             self._result.first_chunk_seconds = time.perf_counter() - self._start
         self._reader.read(event)
+        if self._content is not None:
+            self._keep_content(event)
         if self._waiting_for is None and self._reader.making is not None:
             self._wait(Reading(response_id=self._reader.making, in_progress=True))
         if self._picture.native and self._reader.complete and self._result.priced is None:
@@ -208,6 +214,8 @@ class Call:
             return
         if self._result.priced is not None:
             self._set_aside()
+        if self._content is not None:
+            self._content.answered(body)
         self._result.waste = "failed_call" if lost else None
         reading = self._provider.read(body, self._operation, self._request)
         if self._waiting_for is not None and reading.response_id != self._waiting_for:
@@ -234,12 +242,30 @@ class Call:
                 return  # the usage of something made before, which this request only changed
             self._tentative_path = None
             self._picture.begin()
-        self._result.reading = reading
+        self._result.reading = reading = as_recorded(reading)
         self._result.priced = _UNPRICED  # stays if the next line fails
         self._result.priced = self._price(reading)
         self._result.context = shared_out(self.prompt, reading.usage, self._result.priced)
         self._result.waste = self._result.waste or self._asked.waste(reading)
+        self._say_content()
         self._picture.settled(self._result)
+
+    def _keep_content(self, event: object) -> None:
+        """Of an event; where that fails, the call's usage is read all the same, and nothing of its content recorded."""
+        content, self._content = self._content, None
+        with guarded("capture.content_event"):
+            if content is not None:
+                content.read(event)
+            self._content = content
+
+    def _say_content(self) -> None:
+        """Writes what was asked and answered so far; nothing at all where the application's redaction fails."""
+        if self._content is None:
+            return
+        content, self._content, self._result.content = self._content, None, None
+        with guarded("capture.content"):
+            self._result.content = content.attributes()
+            self._content = content  # the application's middleware may ask again
 
     def _price(self, reading: Reading) -> Priced:
         return price_reading(
@@ -273,6 +299,8 @@ class Call:
             if error is not None and not self.pending:
                 self._give_up(error)
         with guarded("capture.end_span"):
+            if self._result.content is None:
+                self._say_content()
             self._result.waste = self._waste(how, failed=error_type is not None)
             self._picture.end(self._result, error_type)
         with guarded("capture.known"):
@@ -288,7 +316,7 @@ class Call:
         if self._admission.hold is not None:
             with guarded("capture.release"):
                 self._admission.release()
-        self._picture.context, self._request = Context(), {}
+        self._picture.context, self._request, self._content = Context(), {}, None
         open_calls.over(self)
 
     def interrupt(self) -> None:

@@ -36,8 +36,9 @@ def is_count(value: object) -> TypeGuard[int]:
 
 
 def no_count(name: str, value: object) -> str:
-    """What is wrong with a count that is none."""
-    return f"{name} is {type(value).__name__} {str(value)[:20]}, no count"
+    """What is wrong with a count that is none. A number is shown; a text may be anything."""
+    said = f" {repr(value)[:20]}" if type(value) in (int, float) else ""
+    return f"{name} is {type(value).__name__}{said}, no count"
 
 
 def parts_of(fields: Mapping[str, object], known: Mapping[str, Part | None], wrong: list[str]) -> dict[Part, int]:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import cast
 
+from taskmeter.capture.content import Contents
+from taskmeter.capture.openai_content import OpenAIContents
 from taskmeter.capture.openai_prompt import read_prompt
 from taskmeter.capture.openai_stream import OpenAIStreamReader
 from taskmeter.capture.openai_usage import last_speech_event, read_answer, request_units
@@ -51,6 +53,7 @@ class OpenAI:
     """See `Provider`."""
 
     package = "openai"
+    contents: Contents = OpenAIContents()
     traced_method: str | None = None
     served_as_asked: tuple[str, ...] = ("service_tier",)
 

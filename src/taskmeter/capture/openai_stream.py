@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from taskmeter.capture.openai_usage import finish_reasons, read_answer
 from taskmeter.capture.reading import (
+    MOST_REASONS,
     Reading,
     field,
     items,
@@ -78,7 +79,8 @@ class OpenAIStreamReader:
         self._tier = text_field(event, "service_tier") or self._tier
         for choice in items(field(event, "choices")):
             self._output_bytes += _delta_bytes(choice)
-        self._finish_reasons += finish_reasons(event)
+        if len(self._finish_reasons) < MOST_REASONS:
+            self._finish_reasons += finish_reasons(event)
         if field(event, "usage") is None:
             return
         found = read_answer(event, self._operation)

@@ -209,18 +209,10 @@ class Picture:
             attributes |= context_attributes(result.context)
         if self.fingerprint is not None:
             attributes[names.FINGERPRINT] = self.fingerprint
-        if self.native:
-            # The SDK itself states the rest.
-            return attributes
-        reading = result.reading or Reading()
-        if reading.usage is not None:
-            attributes |= usage_attributes(reading.usage)
-        if reading.model is not None:
-            attributes[names.RESPONSE_MODEL] = reading.model
-        if reading.response_id is not None:
-            attributes[names.RESPONSE_ID] = reading.response_id
-        if reading.finish_reasons:
-            attributes[names.FINISH_REASONS] = list(reading.finish_reasons)
+        if result.content is not None:
+            attributes |= result.content
+        if not self.native:  # else the SDK itself states the rest
+            attributes |= _reading_attributes(result.reading or Reading())
         return attributes
 
     def _attempt_attributes(self) -> Attributes:
@@ -232,6 +224,19 @@ class Picture:
         if self.attempts.exposed:
             attributes[names.EXPOSED_ATTEMPTS] = self.attempts.exposed
         return attributes
+
+
+def _reading_attributes(reading: Reading) -> Attributes:
+    attributes: Attributes = {}
+    if reading.usage is not None:
+        attributes |= usage_attributes(reading.usage)
+    if reading.model is not None:
+        attributes[names.RESPONSE_MODEL] = reading.model
+    if reading.response_id is not None:
+        attributes[names.RESPONSE_ID] = reading.response_id
+    if reading.finish_reasons:
+        attributes[names.FINISH_REASONS] = list(reading.finish_reasons)
+    return attributes
 
 
 def _leaf_attributes(priced: Priced, model: str, context: Shares | None) -> Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
+from taskmeter.capture.content import Contents
 from taskmeter.capture.prompt import Walk
 from taskmeter.capture.reading import Reading, StreamReader
 
@@ -19,6 +20,9 @@ class Provider(Protocol):
 
     package: str
     """The importable name of the SDK."""
+
+    contents: Contents
+    """Its words for what is asked and answered."""
 
     traced_method: str | None
     """The method of its base client that it runs inside its own span, if it is one that traces."""

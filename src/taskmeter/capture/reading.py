@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, cast
 
+from taskmeter._bounds import bounded
 from taskmeter.capture.counts import fields_of, is_count
 from taskmeter.records import Usage
 
@@ -59,6 +60,25 @@ class Reading(NamedTuple):
     def asks_for_tools(self) -> bool:
         """Whether it is not the last word: it asks the application to run a tool."""
         return self.calls_tools or not _TOOL_REASONS.isdisjoint(self.finish_reasons)
+
+
+MOST_REASONS: Final = 128
+"""Choices that one answer has at most."""
+
+
+def as_recorded(reading: Reading) -> Reading:
+    """`reading` whose texts are bounded: whoever answers may write what he likes."""
+    model, response_id, error_type = reading.model, reading.response_id, reading.error_type
+    return reading._replace(
+        model=model if model is None else bounded(model),
+        response_id=response_id if response_id is None else bounded(response_id),
+        finish_reasons=tuple(map(bounded, reading.finish_reasons[:MOST_REASONS])),
+        error_type=error_type if error_type is None else bounded(error_type),
+        portions=tuple(
+            portion if portion.model is None else replace(portion, model=bounded(portion.model))
+            for portion in reading.portions
+        ),
+    )
 
 
 class StreamReader(Protocol):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from taskmeter.account import Entry, Shares
 from taskmeter.capture.reading import Reading
 from taskmeter.records import NO_USAGE, ZERO, Priced, Usage, WasteClass
+from taskmeter.telemetry.attributes import Attributes
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +23,8 @@ class Result:
     """What its input was made of; `None` where that is not measured."""
     waste: WasteClass | None = None
     """Why it is waste at once: the application does not get it, or not all of it, or has got the same before."""
+    content: Attributes | None = None
+    """What was asked and answered, where the application wants that recorded."""
     first_chunk_seconds: float | None = None
     """From the start of the call to the first event of its stream."""
 

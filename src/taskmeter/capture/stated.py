@@ -35,7 +35,7 @@ def stated_cost(provider: str, usage: Mapping[str, object], header: str | None) 
         cost = _within(Decimal(header), _MOST) if _WRITTEN.fullmatch(header) else None
         if cost == 0:  # which LiteLLM also says of a model that it has no price for
             return None, f"{HEADER} is 0"
-        return (cost, "") if cost is not None else (None, f"{HEADER} is {header[:20]!r}, no amount")
+        return (cost, "") if cost is not None else (None, f"{HEADER} is no amount")
     if provider == "openrouter":
         return _openrouter(usage)
     if provider == "x_ai":
@@ -64,7 +64,9 @@ def _openrouter(usage: Mapping[str, object]) -> tuple[Decimal | None, str]:
 def _judged(cost: Decimal | None, stated: object) -> tuple[Decimal | None, str]:
     if cost is not None or stated is None:
         return cost, ""
-    return None, f"a cost of {str(stated)[:20]!r} is stated, which is no amount"
+    # A number may be shown; a text may be anything.
+    said = repr(stated)[:20] if type(stated) in (int, float) else type(stated).__name__
+    return None, f"a cost of {said} is stated, which is no amount"
 
 
 def _number(stated: object, most: Decimal = _MOST) -> Decimal | None:

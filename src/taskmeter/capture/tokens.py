@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from taskmeter._bounds import shown
 from taskmeter.errors import ConfigurationError, MissingDependencyError
 
 BYTES_PER_TOKEN = 4
@@ -37,11 +38,11 @@ def use_tokenizer(name: str | None) -> None:
         try:
             import tiktoken
         except ImportError as error:
-            raise MissingDependencyError("tiktoken", "tokens", f"tokenizer={name!r}") from error
+            raise MissingDependencyError("tiktoken", "tokens", f"tokenizer={shown(name)}") from error
         try:
             encoding = tiktoken.get_encoding(name)
         except Exception as error:
-            msg = f"tokenizer={name!r} cannot be loaded by tiktoken ({type(error).__name__}); try 'o200k_base'"
+            msg = f"tokenizer={shown(name)} cannot be loaded by tiktoken ({type(error).__name__}); try 'o200k_base'"
             raise ConfigurationError(msg) from error
     _tokenizer.encoding, _tokenizer.name = encoding, name
 

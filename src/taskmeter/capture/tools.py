@@ -2,7 +2,7 @@
 
 A run is pictured by the SDK's own span where it opens one, else by one of ours. Its price is that of the price file,
 by the tool's name. Of the arguments a keyed fingerprint is made, to tell a loop; no result is looked at, but for
-whether it says that it is an error.
+whether it says that it is an error. Only where the application asks for content are they recorded.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
+from taskmeter._bounds import bounded
 from taskmeter._guard import Breaker, guarded
 from taskmeter.account import toolprint
+from taskmeter.capture.content import tool_result
 from taskmeter.capture.hooks import Hook, Wrapper
 from taskmeter.capture.reading import field, text_field
 from taskmeter.pricing import tool_price
 from taskmeter.telemetry import collected, spans
-from taskmeter.telemetry.attributes import identity_attributes
+from taskmeter.telemetry.attributes import Attributes, identity_attributes
+from taskmeter.telemetry.content import chosen, tool_attributes
 from taskmeter.telemetry.context import current_scope
 from taskmeter.telemetry.toolruns import NOTHING, OpenRun, bill, end_span, settle, start_attributes
 
@@ -63,12 +66,14 @@ class _SeenRun:
             self.context = trace.set_span_in_context(self._span, self.context)
         self._started = time.perf_counter()
 
-    def end(self, error_type: str | None, *, over: bool) -> None:
+    def end(self, error_type: str | None, content: Attributes, *, over: bool) -> None:
         """Ends the run, which does not count if it is not over."""
         self._open.counts = self._open.counts and over
         seconds = time.perf_counter() - self._started
         costs = bill(self._price, self._open.name, seconds) if self._open.counts else NOTHING
         attributes = settle(self._open, costs, seconds, error_type)
+        if attributes:
+            attributes |= content
         end_span(
             self._open, self._span, {**attributes, **self._identity} if attributes else {}, error_type, own=self._own
         )
@@ -76,26 +81,38 @@ class _SeenRun:
 
 class _Seen:
     """`with _Seen(...) as run:` runs a block inside a run of the tool that `call` names; `run.says` tells what came of
-    it. `call` has the tool's `name`, at `id_field` the id that the model gave it, and its arguments as `input` or
-    `arguments`, unless they are `given`."""
+    it. `call` has the tool's `name`, at `id_field` the id that the model gave it, and where `arguments` are not given,
+    at `given` those."""
 
-    def __init__(self, call: object, id_field: str, around: Span | None, given: object = None) -> None:
+    def __init__(
+        self, call: object, id_field: str, around: Span | None, arguments: object = None, given: str = "input"
+    ) -> None:
+        self._arguments = arguments
+        self._result: object = None
         self._previous = otel.get_current()
         self._run: _SeenRun | None = None
         self._failed = False
         self._over = True
         with guarded("capture.tool", _BREAKER):
+            if arguments is None:
+                self._arguments = field(call, given)
             name = text_field(call, "name")
+            call_id = text_field(call, id_field)
             if name:
-                arguments = next((value for value in (given, *_arguments(call)) if value is not None), None)
-                self._run = _SeenRun(name, text_field(call, id_field), arguments, around)
+                self._run = _SeenRun(bounded(name), bounded(call_id) if call_id else None, self._arguments, around)
 
     def says(self, made: Any, part: str | int | None = None) -> None:
         """What the block made, or `part` of it."""
+        result: Any = None
         with guarded("capture.tool_result", _BREAKER):
             result = made[part] if isinstance(part, int) else made if part is None else field(made, part)
             self._failed = field(result, "is_error") is True or field(result, "isError") is True
             self._over = type(result).__name__ != _MORE_INPUT
+        self.gave(result)
+
+    def gave(self, result: object) -> None:
+        """What came of it, for those who want it recorded."""
+        self._result = result
 
     def __enter__(self) -> Self:
         if self._run is not None:
@@ -112,8 +129,13 @@ class _Seen:
         collected.run(partial(self._end, self._run, error_type))
 
     def _end(self, run: _SeenRun, error_type: str | None) -> None:
+        content: Attributes = {}
+        with guarded("capture.tool_content"):
+            if chosen() is not None:
+                content = tool_attributes(self._arguments, tool_result(self._result))
+        self._arguments = self._result = None  # lets go of them
         with guarded("capture.tool_end", _BREAKER):
-            run.end(error_type, over=self._over)
+            run.end(error_type, content, over=self._over)
 
 
 class _AnthropicBlock:
@@ -170,8 +192,10 @@ def _anthropic_function(enabled: Enabled) -> Wrapper:
     def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not enabled():
             return wrapped(*args, **kwargs)
-        with _Seen(instance, "id", trace.get_current_span(), _argument(args, kwargs, 0, "input")):
-            return wrapped(*args, **kwargs)
+        with _Seen(instance, "id", trace.get_current_span(), _argument(args, kwargs, 0, "input")) as run:
+            result = wrapped(*args, **kwargs)
+            run.gave(result)
+            return result
 
     return wrapper
 
@@ -180,8 +204,10 @@ def _anthropic_function_async(enabled: Enabled) -> Wrapper:
     """`BetaAsyncFunctionTool.call`."""
 
     async def call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with _Seen(instance, "id", trace.get_current_span(), _argument(args, kwargs, 0, "input")):
-            return await wrapped(*args, **kwargs)
+        with _Seen(instance, "id", trace.get_current_span(), _argument(args, kwargs, 0, "input")) as run:
+            result = await wrapped(*args, **kwargs)
+            run.gave(result)
+            return result
 
     return _coroutine(call, enabled)
 
@@ -192,8 +218,11 @@ def _openai_run(enabled: Enabled) -> Wrapper:
     def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not enabled():
             return wrapped(*args, **kwargs)
-        with _Seen(_argument(args, kwargs, 1, "item"), "call_id", trace.get_current_span()):
-            return wrapped(*args, **kwargs)
+        item = _argument(args, kwargs, 1, "item")
+        with _Seen(item, "call_id", trace.get_current_span(), given="arguments") as run:
+            result = wrapped(*args, **kwargs)
+            run.gave(result)
+            return result
 
     return wrapper
 
@@ -202,8 +231,11 @@ def _openai_run_async(enabled: Enabled) -> Wrapper:
     """`AsyncResponsesToolRunner._execute_function`."""
 
     async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with _Seen(_argument(args, kwargs, 1, "item"), "call_id", trace.get_current_span()):
-            return await wrapped(*args, **kwargs)
+        item = _argument(args, kwargs, 1, "item")
+        with _Seen(item, "call_id", trace.get_current_span(), given="arguments") as run:
+            result = await wrapped(*args, **kwargs)
+            run.gave(result)
+            return result
 
     return _coroutine(call, enabled)
 
@@ -228,10 +260,6 @@ def _coroutine(call: Wrapper, enabled: Enabled) -> Wrapper:
         return call(wrapped, instance, args, kwargs) if enabled() else wrapped(*args, **kwargs)
 
     return wrapper
-
-
-def _arguments(call: object) -> tuple[object, object]:
-    return field(call, "input"), field(call, "arguments")
 
 
 def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str) -> object:

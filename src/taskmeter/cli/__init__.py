@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from taskmeter.errors import ConfigurationError, MissingDependencyError, TaskmeterError, UsageError
+from taskmeter.reports.text import lines
 
 NO_DATA, MISUSE = 1, 2
 """Exit codes: the data or a package is missing, or the doctor found something to be done; misuse. 0 is done."""
@@ -23,8 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         taskmeter.main(arguments, prog_name="taskmeter")
     except TaskmeterError as error:
-        print(f"taskmeter: {error}", file=sys.stderr)
+        say(str(error))
         sys.exit(MISUSE if isinstance(error, UsageError | ConfigurationError) else NO_DATA)
+
+
+def say(message: str) -> None:
+    """Prints `message` on standard error. It may quote whoever wrote the spool: a terminal only prints it."""
+    print(f"taskmeter: {lines(message)}", file=sys.stderr)
 
 
 def _require_packages(arguments: Sequence[str]) -> None:

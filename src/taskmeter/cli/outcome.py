@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +9,8 @@ from typing import Any, get_args
 import click
 
 from taskmeter import _config, pricing
+from taskmeter._bounds import shown
+from taskmeter.cli import say
 from taskmeter.cli.options import spool_option
 from taskmeter.cli.reports import read_spool
 from taskmeter.errors import UsageError
@@ -42,7 +43,7 @@ def outcome(task: str, spool: Path, status: OutcomeStatus, at: str | None, **sai
     found = find_tasks(relations, task)
     by_id = bool(found) and found[0].key != task
     if by_id and len(found) > 1:
-        raise UsageError(f"{task!r} is how the ids of {len(found)} tasks begin; give more of it")
+        raise UsageError(f"{shown(task)} is how the ids of {len(found)} tasks begin; give more of it")
     record = outcome_record(
         word,
         key=None if by_id else task,
@@ -53,7 +54,7 @@ def outcome(task: str, spool: Path, status: OutcomeStatus, at: str | None, **sai
     write_outcome(record, spool)
     meant = Matching((), relations.tasks).task_of(record.task_id, record.key, record.name, record.at_ns)
     if meant is None:
-        print(f"taskmeter: no task of {spool} is meant by {task!r}: kept as unmatched", file=sys.stderr)
+        say(f"no task of {spool} is meant by {shown(task)}: kept as unmatched")
     else:
         print(f"{line(meant.name)} {meant.id}: {status}, was {meant.outcome}")
 
@@ -62,4 +63,4 @@ def _time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(f"--at {text!r} is no time; write it as in 2026-11-22T09:30:00+00:00") from error
+        raise UsageError(f"--at {shown(text)} is no time; write it as in 2026-11-22T09:30:00+00:00") from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import click
 from rich.console import Console
 
+from taskmeter.cli import say
 from taskmeter.cli.options import format_option, spool_option
 from taskmeter.reports import render
 from taskmeter.reports.relations import Relations, relate
@@ -44,7 +44,7 @@ def read_spool(spool: Path) -> Relations:
     reading = SpoolReading(spool)
     relations = relate(reading)
     for problem in reading.problems():
-        print(f"taskmeter: {spool}: {problem}", file=sys.stderr)
+        say(f"{spool}: {problem}")
     return relations
 
 
@@ -55,7 +55,7 @@ def print_result(result: render.Result, output: OutputFormat) -> None:
     elif output == "csv":
         click.echo(render.as_csv(result), nl=False)
         for note in result.notes:
-            click.echo(f"taskmeter: {note}", err=True)
+            say(note)
     else:
         console = Console(highlight=False, markup=False, emoji=False)
         least = render.least_width(result)  # a table squeezed into fewer columns would cut its numbers

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from taskmeter import _config, _guard
+from taskmeter import _bounds, _config, _guard
 from taskmeter.capture import HookStatus, hook_status, instrument
 from taskmeter.diagnosis.hooks import after_imports, breaker_findings, hook_findings, import_sdks, not_hooked
 from taskmeter.diagnosis.neighbours import neighbours
@@ -100,10 +100,21 @@ def _diagnosis(hooks: list[HookStatus], findings: list[Finding], spool: Spool | 
             *environment_findings(_config.environment()),
             *(spool_findings(spool) if spool is not None else ()),
             *(backlog_findings(spool.backlogs, time.time_ns()) if spool is not None else ()),
+            *_bound_findings(),
             *_fault_findings(faults),
             *_loss_findings(lost),
         ),
     )
+
+
+def _bound_findings() -> Iterator[Finding]:
+    for what, count in sorted(_bounds.counts.items()):
+        yield Finding(
+            "note",
+            f"{what}: {count}. Texts are recorded to {_bounds.LONGEST} characters, and metrics tell so many apart; "
+            f"the others are {_bounds.OTHER_ITEM} there",
+            "names are kinds of work and few; what tells one task from another is its key=, or a label",
+        )
 
 
 def _fault_findings(faults: tuple[Fault, ...]) -> Iterator[Finding]:
@@ -112,7 +123,7 @@ def _fault_findings(faults: tuple[Fault, ...]) -> Iterator[Finding]:
             "action",
             f"taskmeter failed {fault.count} times in {fault.place} ({fault.first}); the program was not affected, but "
             "costs may be missing",
-            "report it with the traceback in the log (logger `taskmeter`)",
+            "report it with the lines in the log (logger `taskmeter`): no message of a fault is in them",
         )
 
 

@@ -13,7 +13,7 @@ from taskmeter.capture import HookStatus, hook_status
 from taskmeter.diagnosis.neighbours import name_of, wrappers
 from taskmeter.diagnosis.records import Finding
 
-_ISSUES: Final = "report it with the traceback in the log (logger `taskmeter`)"
+_ISSUES: Final = "report it with the lines in the log (logger `taskmeter`)"
 _SDKS: Final = ("openai", "anthropic")
 _LOST: Final = {
     "request": "calls are not seen",

@@ -17,7 +17,9 @@ from taskmeter.diagnosis.records import Finding, Spool
 from taskmeter.diagnosis.telemetry import LEAST_ATTRIBUTES, too_few_attributes, without_credentials
 from taskmeter.pricing import newest_price
 from taskmeter.spool.files import files_in
+from taskmeter.spool.safety import risk_of
 from taskmeter.spool.shipping.backlog import Backlog, backlogs
+from taskmeter.telemetry.content import chosen
 
 _DISTRIBUTIONS: Final = (
     "taskmeter",
@@ -77,6 +79,13 @@ def environment_findings(environment: Environment) -> Iterator[Finding]:
             "OTEL_SDK_DISABLED=true: OpenTelemetry records nothing, so that neither spool nor backend get anything",
             "unset OTEL_SDK_DISABLED",
         )
+    if environment.captures_content and chosen() is None:
+        yield Finding(
+            "note",
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is set, which records nothing here: it says nothing of "
+            "redaction",
+            "where prompts and answers are to be recorded: configure(content=taskmeter.ContentCapture(redact=...))",
+        )
     limit = environment.span_attribute_limit
     if limit.isdecimal() and int(limit) < LEAST_ATTRIBUTES:
         yield too_few_attributes(limit)
@@ -129,6 +138,12 @@ def spool_findings(spool: Spool) -> Iterator[Finding]:
             "action",
             f"the spool directory {spool.directory} cannot be written: what tasks cost is not recorded there",
             "set TASKMETER_SPOOL (or configure(spool=...)) to a directory that can, or spool=False for none",
+        )
+    if risk := risk_of(Path(spool.directory)):
+        yield Finding(
+            "action",
+            f"the spool directory {spool.directory} is not safe: {risk}",
+            "give it to the user who runs the program, and chmod 700 it; or set TASKMETER_SPOOL to another",
         )
     if spool.size_bytes > LARGE_SPOOL:
         yield Finding(

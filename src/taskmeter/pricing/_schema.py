@@ -19,6 +19,7 @@ from taskmeter.records import Category
 
 LIMIT = Decimal("1E+12")
 DECIMALS = 18
+_LONGEST_MESSAGE = 500
 
 
 def _number(value: object) -> Decimal:
@@ -205,8 +206,10 @@ def parse(text: str, name: str) -> Document:
     """The TOML document `text`, called `name` in errors."""
     try:
         content = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{name} is no valid TOML: {error}") from error
+    except RecursionError:
+        raise ConfigurationError(f"{name} is no valid TOML: it is nested too deeply") from None
+    except (ValueError, InvalidOperation) as error:  # a number of more digits than Python reads is no TOMLDecodeError
+        raise ConfigurationError(f"{name} is no valid TOML: {str(error)[:_LONGEST_MESSAGE]}") from error
     return validate(content, name)
 
 
@@ -236,4 +239,4 @@ def _explained(error: ErrorDetails, content: Mapping[str, object]) -> str:
     if error["type"] == "extra_forbidden":
         message = "is not known here; docs/pricing.md has a table of the fields"
     shown = "" if error["type"] == "missing" or isinstance(error["input"], dict) else f" = {error['input']!r:.80}"
-    return " ".join(each for each in (place, f"{field}{shown}".strip(), message) if each)
+    return " ".join(each for each in (place, f"{field}{shown}".strip(), message) if each)[:_LONGEST_MESSAGE]

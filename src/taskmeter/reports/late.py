@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from taskmeter.records import ZERO, add, subtract
 from taskmeter.reports.rows import Leaf, Ref, Row, Step, Task
@@ -164,6 +164,10 @@ def _plus(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
 def settled_steps(rows: Mapping[Ref, Row], parents: Mapping[Ref, Ref]) -> dict[Ref, Step]:
     """The steps that something was spent in by other processes, with that added."""
     elsewhere: dict[Ref, Decimal] = defaultdict(Decimal)
+    if not any(
+        row.remote if isinstance(row, Leaf) else isinstance(row, Task) and row.in_remote for row in rows.values()
+    ):
+        return {}  # as mostly: nobody walks up
     for leaf in rows.values():
         if not isinstance(leaf, Leaf) or not leaf.cost:
             continue
@@ -216,6 +220,28 @@ def cut_cycles(parents: dict[_T, _T]) -> None:
                 break
             node = above
         sound.update(path)
+
+
+MOST_NESTED: Final = 4_000
+"""Rows around one another. No program nests that deep; whoever made up more would have each walked by all inside."""
+
+
+def cut_depth(parents: dict[_T, _T]) -> None:
+    """Takes what is nested deeper than `MOST_NESTED` out of what is around it. There are no cycles any more."""
+    depths: dict[_T, int] = {}
+    for start in list(parents):
+        path: list[_T] = []
+        node: _T | None = start
+        while node is not None and node not in depths:
+            path.append(node)
+            node = parents.get(node)
+        depth = -1 if node is None else depths[node]
+        for inner in reversed(path):
+            depth += 1
+            if depth > MOST_NESTED:
+                del parents[inner]
+                depth = 0
+            depths[inner] = depth
 
 
 def reaching(rows: Iterable[Row], parents: Mapping[Ref, Ref]) -> frozenset[Ref]:

@@ -16,6 +16,7 @@ from taskmeter import _semconv as names
 from taskmeter.records import ZERO, add, subtract, total
 from taskmeter.reports import fields
 from taskmeter.reports.late import innermost_first
+from taskmeter.reports.text import plain
 from taskmeter.reports.waste import OF_OUTCOME, Waste, capped, filled, minus, plus, without_verdict
 
 if TYPE_CHECKING:
@@ -204,5 +205,5 @@ _LISTED = 5
 
 def _meant(outcome: Outcome) -> str:
     if outcome.task_id is not None:
-        return f"task {outcome.task_id!r}"
-    return f"{outcome.key!r}" + (f" ({outcome.name})" if outcome.name else "")
+        return f"task {plain(outcome.task_id)!r}"
+    return f"{plain(outcome.key or '')!r}" + (f" ({plain(outcome.name)})" if outcome.name else "")

@@ -14,7 +14,7 @@ from taskmeter.errors import UsageError
 from taskmeter.records import WASTE_CLASSES, ZERO, add, subtract
 from taskmeter.reports import fields
 from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Tokens
-from taskmeter.reports.late import cut_cycles, reaching, settle, settled_steps
+from taskmeter.reports.late import MOST_NESTED, cut_cycles, cut_depth, innermost_first, reaching, settle, settled_steps
 from taskmeter.reports.outcomes import OUTCOMES, Matching, Outcome, read_outcome, revise
 from taskmeter.reports.rejected import Around, around, as_reasks, reasked
 from taskmeter.reports.rows import AnyRow, Attempt, Leaf, Ref, Rollup, Step, Task
@@ -58,6 +58,8 @@ class Relations:
         seen = {task.id}
         parent_id = task.parent_id
         while parent_id is not None and parent_id not in seen and (parent := self.tasks.get(parent_id)):
+            if len(seen) > MOST_NESTED:
+                return
             yield parent
             seen.add(parent.id)
             parent_id = parent.parent_id
@@ -72,8 +74,10 @@ class Relations:
         for leaf in self.leaves:
             task = self.tasks.get(leaf.task_id or "")
             if task is not None and leaf.cost is not None:
-                for owner in (task, *self.ancestors(task)):
-                    found[owner.id] = add(found[owner.id], leaf.cost)
+                found[task.id] = add(found[task.id], leaf.cost)
+        for task in innermost_first(self.tasks):
+            if task.parent_id in found:
+                found[task.parent_id] = add(found[task.parent_id], found[task.id])
         gaps = {task.id: add(task.cost or ZERO, found[task.id].copy_negate()) for task in self.tasks.values()}
         return {task_id: gap for task_id, gap in gaps.items() if gap > 0}
 
@@ -130,6 +134,7 @@ class _Builder:
         outcomes = self._matched()
         parents = {ref: parent for ref, row in self.rows.items() if (parent := self._parent(row)) is not None}
         cut_cycles(parents)
+        cut_depth(parents)
         self._fold_calls_money(parents)
         leaves = [row for row in self.rows.values() if isinstance(row, Leaf)]
         again = reasked(self.rows, parents)
@@ -194,6 +199,7 @@ class _Builder:
 
     def _fold_calls_money(self, parents: dict[Ref, Ref]) -> None:
         """Puts the money of a call whose span had ended before it was known, on a charge below it, on the call."""
+        folded: dict[Ref, Ref] = {}
         for ref in sorted(self.calls_money, key=lambda ref: self.rows[ref].start_ns, reverse=True):
             charge, call = self.rows[ref], self.rows.get(parents.get(ref, ref))
             if isinstance(charge, Leaf) and isinstance(call, Leaf) and call.kind == "call" and call.cost is None:
@@ -207,7 +213,13 @@ class _Builder:
                     reasoning=charge.reasoning,
                     cache_saved=charge.cache_saved,
                 )
-                del self.rows[ref], parents[ref]
+                folded[ref] = parents.pop(ref)
+                del self.rows[ref]
+        if folded:  # no honest charge has anything inside
+            for ref, around in parents.items():
+                while around in folded:
+                    around = folded[around]  # noqa: PLW2901 - upwards to what is still there
+                parents[ref] = around
 
     def _parent(self, row: AnyRow) -> Ref | None:
         """The nearest row around it that is in the same task; else, where spans between are missing, that task."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from taskmeter._bounds import dumps
 from taskmeter.reports import render_breakdown
 from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.task_tree import TaskTree, TreeNode
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _TREE_WIDTH = 36
 """Columns up to which the lines of a tree are never folded; beyond, the notes are, so that these need not."""
 _NARROW_NOTES = 18
+_DEEPEST = 32
+"""Levels of a tree whose lines are drawn: a thousand tasks, each inside the next, would be half a million of them."""
 _LEAST_WIDTH = 100
 _LEAST_NAME = 16
 """Columns of a report's first column at least."""
@@ -46,7 +48,7 @@ Result: TypeAlias = UnitCostReport | TaskTree | BreakdownReport
 
 def as_json(result: Result) -> str:
     """The whole result, ASCII, amounts as decimal strings, what is not known as null."""
-    return json.dumps(asdict(result), indent=2, default=_json_value) + "\n"
+    return dumps(asdict(result), indent=2, default=_json_value) + "\n"
 
 
 def as_csv(result: Result) -> str:
@@ -81,7 +83,7 @@ def as_table(result: Result) -> RenderableType:
         render_breakdown.fill(table, result)
     else:
         table, legend = _report_table(result), _legend(result)
-    notes = [Text(plain_line, style="dim") for plain_line in (*legend, *(f"* {note}" for note in result.notes))]
+    notes = [Text(line(note), style="dim") for note in (*legend, *(f"* {note}" for note in result.notes))]
     return Group(table, Text(), *notes) if notes else table
 
 
@@ -228,7 +230,8 @@ def _guides(depths: Sequence[int]) -> list[str]:
     for depth in reversed(depths):
         del followed[depth + 1 :]
         followed.extend([False] * (depth + 1 - len(followed)))
-        stems = "".join("│ " if follows else "  " for follows in followed[1:depth])
+        above = followed[max(1, depth - _DEEPEST) : depth]
+        stems = ("… " if depth > len(above) + 1 else "") + "".join("│ " if follows else "  " for follows in above)
         guides.append(stems + ("├ " if followed[depth] else "└ ") if depth else "")
         followed[depth] = True
     return guides[::-1]

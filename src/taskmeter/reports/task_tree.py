@@ -9,16 +9,20 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Literal
 
+from taskmeter._bounds import bounded, shown
 from taskmeter.errors import SpoolError
 from taskmeter.reports.fields import LeafKind, Status
 from taskmeter.reports.outcomes import outcome_notes
 from taskmeter.reports.relations import Relations
 from taskmeter.reports.rows import Attempt, Leaf, Ref, Row, Step, Task
+from taskmeter.reports.text import plain
 from taskmeter.reports.unit_cost import exposed_note, late_notes, missing_notes
 from taskmeter.reports.waste import Waste
 
 _SUGGESTIONS = 5
 _SHORTEST_PREFIX = 4
+_COMPARED = 1_000
+"""Tasks, the most recent ones, among which names that come close are looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,7 @@ def task_tree(relations: Relations, wanted: str) -> TaskTree:
     task = max(matches, key=lambda match: (match.start_ns, match.id))
     notes: list[str] = []
     if len(matches) > 1:
-        notes.append(f"{len(matches)} tasks match {wanted!r}; this is the most recent. Name another by its id.")
+        notes.append(f"{len(matches)} tasks match {shown(wanted)}; this is the most recent. Name another by its id.")
     nodes = _nodes(relations, task)
     if task.unpriced_calls:
         what = "Calls and reviews" if task.human_minutes else "Calls"
@@ -104,20 +108,20 @@ def task_tree(relations: Relations, wanted: str) -> TaskTree:
         )
     if task.exposed_attempts:
         notes.append(exposed_note(task.exposed_attempts))
-    shown = {node.task_id for node in nodes if node.kind == "task"}
+    in_tree = {node.task_id for node in nodes if node.kind == "task"}
     notes.extend(outcome_notes((), (task,), relations.currency))
-    notes.extend(late_notes((relations.tasks[task_id] for task_id in shown if task_id), relations.currency))
-    missing = {task_id: gap for task_id, gap in relations.missing().items() if task_id in shown}
+    notes.extend(late_notes((relations.tasks[task_id] for task_id in in_tree if task_id), relations.currency))
+    missing = {task_id: gap for task_id, gap in relations.missing().items() if task_id in in_tree}
     notes.extend(missing_notes(relations, missing))
     return TaskTree(relations.currency, tuple(nodes), tuple(notes))
 
 
 def find_tasks(relations: Relations, wanted: str) -> list[Task]:
     """The tasks with id, else key, else beginning (4 characters or more) of an id `wanted`."""
-    tasks = relations.tasks.values()
+    tasks, keys = relations.tasks.values(), {wanted, bounded(wanted)}
     return (
         [task for task in tasks if task.id == wanted]
-        or [task for task in tasks if task.key == wanted]
+        or [task for task in tasks if task.key in keys]
         or [task for task in tasks if len(wanted) >= _SHORTEST_PREFIX and task.id.startswith(wanted)]
     )
 
@@ -126,16 +130,17 @@ def _not_found(relations: Relations, wanted: str) -> str:
     """What comes close."""
     tasks = relations.tasks.values()
     if not tasks:
-        return f"No task {wanted!r}: the spool holds no task."
+        return f"No task {shown(wanted)}: the spool holds no task."
     recent = sorted(tasks, key=lambda task: (task.start_ns, task.id), reverse=True)
-    names = dict.fromkeys(name for task in recent for name in (task.key, task.id) if name)
-    if close := get_close_matches(wanted, names, n=_SUGGESTIONS):
+    # Comparing takes its time: with long names quadratically, and with many of them.
+    names = dict.fromkeys(plain(name) for task in recent[:_COMPARED] for name in (task.key, task.id) if name)
+    if close := get_close_matches(plain(wanted), names, n=_SUGGESTIONS):
         hint = f"Closest: {', '.join(map(repr, close))}"
     else:
-        hint = f"The most recent: {', '.join(repr(task.key or task.id) for task in recent[:_SUGGESTIONS])}"
+        hint = f"The most recent: {', '.join(repr(plain(task.key or task.id)) for task in recent[:_SUGGESTIONS])}"
     if wanted and any(task.id.startswith(wanted) for task in tasks):
         hint += f". Of an id, give {_SHORTEST_PREFIX} characters or more"
-    return f"No task with id or key {wanted!r} in the spool. {hint}."
+    return f"No task with id or key {shown(wanted)} in the spool. {hint}."
 
 
 def _nodes(relations: Relations, root: Task) -> list[TreeNode]:

@@ -12,6 +12,7 @@ _ESCAPE_SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b.?"
 )
 _FORMULA_STARTS = tuple("=+-@|%＝＋－＠")  # noqa: RUF001 - full-width signs start a formula in some spreadsheets
+_AFTER_SEPARATOR = re.compile(rf"(;\s*)(?=[{re.escape(''.join(_FORMULA_STARTS))}])")
 
 
 def money(amount: Decimal | None, currency: str = "USD") -> str:
@@ -67,6 +68,11 @@ def line(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
 
 
+def lines(text: str) -> str:
+    """A text of several lines, each a `line`."""
+    return "\n".join(map(line, text.split("\n")))
+
+
 def plain(text: str) -> str:
     """A name for a table: a `line`, cut to 80 characters."""
     text = line(text[: _LONGEST_NAME * 4])
@@ -74,6 +80,7 @@ def plain(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """A text in a CSV cell: a `line`, and no spreadsheet takes it for a formula."""
-    text = line(text)
+    """A text in a CSV cell: a `line`, and no spreadsheet takes it, or what it has after a semicolon, which is what
+    separates cells in half the world, for a formula."""
+    text = _AFTER_SEPARATOR.sub(r"\1'", line(text))
     return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text

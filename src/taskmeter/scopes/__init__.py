@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from typing import ParamSpec, TypeVar, get_args, overload
 
+from taskmeter._bounds import shown
 from taskmeter._guard import guarded
 from taskmeter.account import Entry, Scope, own_budget, stated_charge
 from taskmeter.account.money import Money, money
@@ -165,7 +166,7 @@ def charge(
     """
     usd = money(amount, "amount")
     if category not in get_args(Category):
-        msg = f"category={category!r} is not one of {', '.join(get_args(Category))}"
+        msg = f"category={shown(category)} is not one of {', '.join(get_args(Category))}"
         raise UsageError(msg)
     count = money(quantity, "quantity")
     if not count:

@@ -12,6 +12,7 @@ from opentelemetry import context as otel
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from taskmeter._bounds import shown
 from taskmeter._guard import guarded
 from taskmeter.account import TaskIdentity, elsewhere
 from taskmeter.errors import UsageError
@@ -35,7 +36,7 @@ def carry(func: Callable[P, R], /) -> Callable[P, R]:
     booked late. Raises `UsageError` for what cannot be called.
     """
     if not callable(func):
-        msg = f"carry({func!r}): pass the function itself, not what it returns: carry(work), not carry(work())"
+        msg = f"carry({shown(func)}): pass the function itself, not what it returns: carry(work), not carry(work())"
         raise UsageError(msg)
     return cast("Callable[P, R]", _Carried(func, otel.get_current()))
 

@@ -243,8 +243,8 @@ class Step(_Account):
         """Says that the result of this step is thrown away: what it cost, and will still cost, is waste.
 
         Where the step is opened again in the same scope, it is the waste of a re-ask."""
+        self._discard_reason = reason if reason is None else text(reason, "reason")
         self._discarded = True
-        self._discard_reason = reason
         self._scope.rejected = True
         self._ledger.condemn("discarded_step")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, get_args
 
+from taskmeter._bounds import shown
 from taskmeter._guard import guarded
 from taskmeter.account.money import Money, money
 from taskmeter.errors import UsageError
@@ -41,7 +42,7 @@ def tool_terms(
 ) -> ToolTerms:
     """What `track_tool` was told. Raises `UsageError` where that makes no sense."""
     if cost is not None and cost_per_second is not None:
-        msg = f"cost={cost!r} and cost_per_second={cost_per_second!r}: a run has one price; pass one of them"
+        msg = f"cost={shown(cost)} and cost_per_second={shown(cost_per_second)}: a run has one price; pass one of them"
         raise UsageError(msg)
     fixed, timed = cost is not None and not callable(cost), cost_per_second is not None
     for argument, value, fits, fix in (
@@ -52,10 +53,10 @@ def tool_terms(
         ("quantity", quantity, callable(quantity), "pass a callable that gets the result, or say run.used(...)"),
     ):
         if value is not None and not fits:
-            msg = f"{argument}={value!r}: {fix}"
+            msg = f"{argument}={shown(value)}: {fix}"
             raise UsageError(msg)
     if category is not None and category not in get_args(Category):
-        msg = f"category={category!r} is not one of {', '.join(get_args(Category))}"
+        msg = f"category={shown(category)} is not one of {', '.join(get_args(Category))}"
         raise UsageError(msg)
     kind = category or "tools"
     if cost_per_second is not None:
@@ -66,7 +67,7 @@ def tool_terms(
     if cost is not None:
         each = Decimal(1) if per is None else money(per, "per")
         if not each:
-            msg = f"per={per!r}: a cost is for some units; leave it out for one, or pass a positive number"
+            msg = f"per={shown(per)}: a cost is for some units; leave it out for one, or pass a positive number"
             raise UsageError(msg)
         price = ToolPrice(money(cost, "cost"), "run" if unit is None else text(unit, "unit"), each, kind)
     return ToolTerms(price, "quantity" if quantity is not None else "", quantity)
@@ -80,7 +81,7 @@ def measuring(func: Callable[..., Any], opener: object, terms: ToolTerms) -> Cal
     kind: Any = type(func)
     body = func if inspect.isroutine(func) or kind is functools.partial else kind.__call__
     if inspect.isasyncgenfunction(body):
-        msg = f"{terms.measured}= gets what the tool returns, and {func!r}, an async generator, returns nothing"
+        msg = f"{terms.measured}= gets what the tool returns, and {shown(func)}, an async generator, returns nothing"
         raise UsageError(msg)
 
     def measured(result: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
+from taskmeter._bounds import bounded, shown
 from taskmeter._guard import guarded
 from taskmeter.account import Budget, bound, own_budget, toolprint
 from taskmeter.errors import UsageError
@@ -45,9 +46,9 @@ class Opener(ABC, Generic[Handle]):
     def __call__(self, func: Callable[P, R], /) -> Callable[P, R]:
         """Decorates `func`: each call is a run of its own."""
         if fix := _unfit(func):
-            msg = f"{self._word} decorates functions, not {func!r}; {fix}"
+            msg = f"{self._word} decorates functions, not {shown(func)}; {fix}"
             raise UsageError(msg)
-        name = self._name or getattr(func, "__name__", None) or type(func).__name__
+        name = self._name or bounded(getattr(func, "__name__", None) or type(func).__name__)
         return wrap(func, lambda args, kwargs: self._run(name, args, kwargs, func))
 
     def __enter__(self) -> Handle:
@@ -137,7 +138,7 @@ class ToolOpener(Opener[ToolRun]):
         terms = self._terms
         if terms.measure is not None and args is None:
             msg = (
-                f"{terms.measured}={terms.measure!r}: a callable gets what a decorated function returns; "
+                f"{terms.measured}={shown(terms.measure)}: a callable gets what a decorated function returns; "
                 "in a with block pass a fixed cost, and say run.used(...)"
             )
             raise UsageError(msg)
@@ -174,11 +175,11 @@ def _resolve(value: Text, argument: str, args: tuple[Any, ...] | None, kwargs: d
     """`value`, called with the decorated function's arguments where it is a callable. A callable that fails, or does
     not fit the arguments, costs the task its key, never its run."""
     if value is None or isinstance(value, str):
-        return value
+        return value if value is None else bounded(value)
     if args is None:
-        msg = f"{argument}={value!r}: a callable needs a decorated function's arguments; pass a string in a with block"
+        msg = f"{argument}={shown(value)}: a callable needs a function's arguments; pass a string in a with block"
         raise UsageError(msg)
     with guarded(f"scopes.{argument}"):
         result = value(*args, **kwargs)
-        return None if result is None else str(result)
+        return None if result is None else bounded(str(result))
     return None

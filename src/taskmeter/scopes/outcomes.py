@@ -11,6 +11,7 @@ from typing import Final, cast, get_args
 
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from taskmeter._bounds import shown
 from taskmeter._guard import guarded, log
 from taskmeter.account import OutcomeRecord
 from taskmeter.account.money import Money, money
@@ -79,7 +80,7 @@ def outcome_said(
 ) -> Outcome:
     """An outcome of what an application said. Raises `UsageError` for what makes no sense."""
     if status not in get_args(OutcomeStatus):
-        msg = f"status={status!r} is not one of {', '.join(get_args(OutcomeStatus))}"
+        msg = f"status={shown(status)} is not one of {', '.join(get_args(OutcomeStatus))}"
         raise UsageError(msg)
     return Outcome(
         status,
@@ -100,16 +101,17 @@ def outcome_record(
 ) -> OutcomeRecord:
     """The record of an outcome, its human minutes priced. Raises `UsageError` for what makes no sense."""
     if (key is None) == (task_id is None):
-        msg = f"key={key!r} and task_id={task_id!r}: name the task by exactly one of them"
+        msg = f"key={shown(key)} and task_id={shown(task_id)}: name the task by exactly one of them"
         raise UsageError(msg)
-    for argument, said in (("key", key), ("task_id", task_id), ("name", name)):
-        if said is not None:
-            text(said, argument)
+    key, task_id, name = (
+        said if said is None else text(said, argument)
+        for argument, said in (("key", key), ("task_id", task_id), ("name", name))
+    )
     if task_id is not None and not _TASK_ID.fullmatch(task_id):
-        msg = f"task_id={task_id!r} is not the id of a task (32 hex digits: task.id); pass a business key as key="
+        msg = f"task_id={shown(task_id)} is not the id of a task (32 hex digits: task.id); pass a business key as key="
         raise UsageError(msg)
     if task_id is not None and name is not None:
-        msg = f"name={name!r}: an id names its task alone; leave the name out, or pass key= instead of task_id="
+        msg = f"name={shown(name)}: an id names its task alone; leave the name out, or pass key= instead of task_id="
         raise UsageError(msg)
     minutes = outcome.human_minutes
     charge = None if minutes is None else hourly(minutes, None)
@@ -121,11 +123,11 @@ def _nanos(at: datetime | None) -> int:
     if at is None:
         return time.time_ns()
     if not isinstance(cast(object, at), datetime) or at.tzinfo is None:
-        msg = f"at={at!r} must be a datetime with a time zone, such as datetime.now(UTC)"
+        msg = f"at={shown(at)} must be a datetime with a time zone, such as datetime.now(UTC)"
         raise UsageError(msg)
     nanos = (at - _EPOCH) // timedelta(microseconds=1) * 1000
     if not 0 < nanos < _END_OF_TIME:
-        msg = f"at={at!r} is before 1970 or after 2262; is it the right year?"
+        msg = f"at={shown(at)} is before 1970 or after 2262; is it the right year?"
         raise UsageError(msg)
     return nanos
 

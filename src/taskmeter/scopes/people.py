@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import partial
 
 from taskmeter import pricing
+from taskmeter._bounds import shown
 from taskmeter._guard import guarded
 from taskmeter.account import Entry, Scope, human_charge
 from taskmeter.account.money import LIMIT, Money, money
@@ -21,7 +22,7 @@ def minutes_of(value: Money, argument: str) -> Decimal:
     """`value` as minutes. Raises `UsageError` unless it is a positive number."""
     minutes = money(value, argument)
     if not minutes:
-        msg = f"{argument}={value!r}: no time was spent; leave it out, or pass a positive number of minutes"
+        msg = f"{argument}={shown(value)}: no time was spent; leave it out, or pass a positive number of minutes"
         raise UsageError(msg)
     return minutes
 

@@ -6,7 +6,6 @@ tests hold the two equal, span for span: ids in hex, 64-bit integers as strings,
 
 from __future__ import annotations
 
-import json
 import math
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,9 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext
 
+from taskmeter._bounds import dumps
+from taskmeter.spool.lines import MOST_BYTES
+
 _Json: TypeAlias = dict[str, object]
 _ByScope: TypeAlias = dict[InstrumentationScope | None, list[_Json]]
 
@@ -26,9 +28,14 @@ _INT64_LIMIT = 1 << 63
 
 
 def encode_line(spans: Iterable[ReadableSpan]) -> bytes:
-    """One batch as one line of ASCII JSON, its newline included."""
-    document = _message(resourceSpans=[_resource_spans(*group) for group in _grouped(spans)])
-    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+    """One batch as one line of ASCII JSON, its newline included; as several where one would be too long to be read."""
+    batch = list(spans)
+    document = _message(resourceSpans=[_resource_spans(*group) for group in _grouped(batch)])
+    line = dumps(document).encode("ascii") + b"\n"
+    if len(line) <= MOST_BYTES or len(batch) == 1:
+        return line
+    half = len(batch) // 2
+    return encode_line(batch[:half]) + encode_line(batch[half:])
 
 
 def _message(**fields: object) -> _Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from taskmeter.errors import SpoolError
+from taskmeter.spool.lines import MOST_BYTES, is_file, lines_of
 
 _FILES = "traces-*.jsonl"
+_HEX = re.compile("[0-9a-fA-F]+")
+_INT64 = 1 << 63
 _HOW_TO_FILL = "`taskmeter.configure()` in the program that runs the tasks fills it; `taskmeter demo` makes a sample"
 
 
@@ -50,12 +54,14 @@ class SpoolReading:
         self.directory = directory
         self.spans = 0
         self.skipped_lines = 0
+        self.long_lines = 0
+        """Lines of more than `MOST_BYTES`, which are not read."""
         self.skipped_spans = 0
         """Spans without usable ids or times, in lines that are otherwise fine."""
         self.duplicates = 0
 
     def __iter__(self) -> Iterator[SpanRecord]:
-        self.spans = self.skipped_lines = self.skipped_spans = self.duplicates = 0
+        self.spans = self.skipped_lines = self.long_lines = self.skipped_spans = self.duplicates = 0
         seen: set[tuple[str, str]] = set()
         for path in self._files():
             for span in self._read(path):
@@ -74,6 +80,7 @@ class SpoolReading:
         """One sentence for each thing that was skipped; empty when all was read."""
         counted = {
             ("unreadable line", "(torn or not OTLP/JSON)"): self.skipped_lines,
+            ("line", f"of more than {MOST_BYTES // 1024**2} MiB"): self.long_lines,
             ("span", "without usable ids or times"): self.skipped_spans,
         }
         return [
@@ -90,7 +97,7 @@ class SpoolReading:
         if not self.directory.is_dir():
             message = f"There is no spool directory {str(self.directory)!r}. {_HOW_TO_FILL}."
             raise SpoolError(message)
-        files = sorted(self.directory.glob(_FILES))
+        files = sorted(filter(is_file, self.directory.glob(_FILES)))
         if not files:
             message = f"The spool {str(self.directory)!r} holds no {_FILES} file. {_HOW_TO_FILL}."
             raise SpoolError(message)
@@ -98,10 +105,11 @@ class SpoolReading:
 
     def _read(self, path: Path) -> Iterator[SpanRecord]:
         try:
-            with path.open("rb") as lines:
-                for line in lines:
-                    if not line.isspace():
-                        yield from self._parse(line)
+            for line in lines_of(path):
+                if line is None:
+                    self.long_lines += 1
+                else:
+                    yield from self._parse(line)
         except OSError as error:
             message = f"Cannot read the spool file {str(path)!r}: {error.strerror or error}."
             raise SpoolError(message) from error
@@ -109,14 +117,14 @@ class SpoolReading:
     def _parse(self, line: bytes) -> list[SpanRecord]:
         try:
             spans = list(_spans(json.loads(line)))
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             self.skipped_lines += 1
             return []
         parsed: list[SpanRecord] = []
         for span, scope, service in spans:
             try:
                 parsed.append(_record(span, scope, service))
-            except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+            except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError):
                 self.skipped_spans += 1
         return parsed
 
@@ -142,31 +150,47 @@ def _record(span: dict[str, Any], scope: str, service: str) -> SpanRecord:
         span_id=_hex(span["spanId"], 16),
         parent_span_id=_hex(span["parentSpanId"], 16) if span.get("parentSpanId") else None,
         name=str(span.get("name", "")),
-        kind=int(span.get("kind", 0)),
-        start_ns=int(span.get("startTimeUnixNano", 0)),
-        end_ns=int(span.get("endTimeUnixNano", 0)),
+        kind=_int64(span.get("kind", 0)),
+        start_ns=_int64(span.get("startTimeUnixNano", 0)),
+        end_ns=_int64(span.get("endTimeUnixNano", 0)),
         attributes=_attributes(span.get("attributes", ())),
-        status_code=int(span.get("status", {}).get("code", 0)),
+        status_code=_int64(span.get("status", {}).get("code", 0)),
         scope=scope,
         service=service,
     )
 
 
+def _int64(value: Any) -> int:
+    number = int(value)
+    if not -_INT64 <= number < _INT64:
+        message = "not a 64-bit integer"
+        raise ValueError(message)
+    return number
+
+
 def _hex(text: str, digits: int) -> str:
-    if len(text) != digits or not int(text, 16):
+    if len(text) != digits or not _HEX.fullmatch(text) or not text.strip("0"):
         message = f"not an id of {digits} hex digits: {text!r}"
         raise ValueError(message)
     return text.lower()
 
 
 def _attributes(pairs: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    return {pair["key"]: _value(pair.get("value") or {}) for pair in pairs if "key" in pair}
+    return {pair["key"]: _readable(pair.get("value") or {}) for pair in pairs if "key" in pair}
+
+
+def _readable(value: dict[str, Any]) -> Any:
+    """`None` for a value that makes no sense: the rest of its span may."""
+    try:
+        return _value(value)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return None
 
 
 def _value(value: dict[str, Any]) -> Any:
     for kind, content in value.items():
         if kind == "intValue":
-            return int(content)
+            return _int64(content)
         if kind == "doubleValue":
             return float(content)
         if kind == "bytesValue":

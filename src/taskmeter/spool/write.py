@@ -19,6 +19,7 @@ from taskmeter._config import Spool
 from taskmeter._guard import guarded, log
 from taskmeter.spool.encode import encode_line
 from taskmeter.spool.files import FileGoneError, SpoolFile, sync_directory
+from taskmeter.spool.safety import risk_of
 
 _DEFAULT: Final = Spool()
 FSYNC_SECONDS: Final = 1.0
@@ -47,7 +48,7 @@ class SpoolExporter(SpanExporter):
         self._now, self._clock = now, clock
         self._file: SpoolFile | None = None
         self._opened = self._synced = 0.0
-        self._dirty = self._closed = self._said = False
+        self._dirty = self._closed = self._said = self._warned = False
         self._lock = threading.Lock()
         if hasattr(os, "register_at_fork"):
             forked = weakref.WeakMethod(self._after_fork)
@@ -128,6 +129,7 @@ class SpoolExporter(SpanExporter):
             self._close()
         if self._file is None:
             self._file = SpoolFile(self._directory, self._now())
+            self._warn_of_others()
             self._opened = self._synced = self._clock()
             if self._policy.fsync != "never":
                 sync_directory(self._directory)
@@ -149,6 +151,12 @@ class SpoolExporter(SpanExporter):
         if lost := file.close():
             self._removed(lost)
         self._closed_file()
+
+    def _warn_of_others(self) -> None:
+        if not self._warned and (risk := risk_of(self._directory)):
+            self._warned = True
+            message = "taskmeter writes its spool in %s, but %s: chmod 700 it, or choose another"
+            log.warning(message, self._directory, risk)
 
     def _say(self, error: OSError) -> None:
         if not self._said:

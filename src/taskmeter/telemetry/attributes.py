@@ -9,6 +9,7 @@ from typing import cast
 from opentelemetry.util.types import AttributeValue
 
 from taskmeter import _semconv as names
+from taskmeter._bounds import bounded
 from taskmeter.account import Ledger, Purse, Scope, Shares, TaskIdentity, rules
 from taskmeter.records import CATEGORIES, Category, Charge, Context, ContextShare, Cost, Priced, Usage
 
@@ -191,9 +192,9 @@ def cost_attributes(priced: Priced) -> Attributes:
     """What a call cost, and by whose word; without any amount where that is not known."""
     attributes: Attributes = {names.COST_STATUS: priced.status}
     if priced.origin:
-        attributes[names.PRICE_ORIGIN] = priced.origin
+        attributes[names.PRICE_ORIGIN] = bounded(priced.origin)
     if priced.reason:
-        attributes[names.COST_REASON] = priced.reason
+        attributes[names.COST_REASON] = bounded(priced.reason)
     amount, listed, contracted = priced.amount, priced.list_amount, priced.contracted_amount
     if amount is not None and listed is not None and contracted is not None:
         attributes |= {

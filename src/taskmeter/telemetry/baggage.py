@@ -15,11 +15,9 @@ from opentelemetry import baggage
 from opentelemetry.context import Context
 
 from taskmeter import _semconv as names
+from taskmeter._bounds import LONGEST, shown
 from taskmeter.account import TaskIdentity
 from taskmeter.errors import ConfigurationError
-
-LONGEST: Final = 256
-"""Characters of a name or key. A longer name travels cut, a longer key not at all: cut, it would be another key."""
 
 _ENTRIES: Final = (names.TASK_ID, names.TASK_NAME, names.TASK_KEY)
 _ID: Final = re.compile("[0-9a-f]{32}")
@@ -37,7 +35,7 @@ _trust = _Trust()
 def checked_trust(trust: object) -> bool:
     """`trust` if it is a plain yes or no: a text such as `"false"` would be taken for a yes."""
     if not isinstance(trust, bool):
-        msg = f"trust_remote_tasks={trust!r} is neither True nor False; pass one of them"
+        msg = f"trust_remote_tasks={shown(trust)} is neither True nor False; pass one of them"
         raise ConfigurationError(msg)
     return trust
 

@@ -1,22 +1,38 @@
 """The metrics. They come from the ledger and from calls, never from spans, so sampling does not change them.
 
-Attributes are low-cardinality: names, models, categories and outcomes; never ids, keys or customers.
+Attributes are low-cardinality: names, models, categories and outcomes; never ids, keys or customers. A program that
+makes up names all the same gets `MAX_ITEMS` of each kind told apart, and `MAX_SERIES` combinations of them; the rest
+is counted under `(other)`, so that no sum is wrong and no backend drowns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.util.types import AttributeValue
 
 from taskmeter import _guard
 from taskmeter import _semconv as names
+from taskmeter._bounds import OTHER_ITEM, Distinct
 from taskmeter.account import LedgerLine
 from taskmeter.records import ZERO, Cost, OutcomeStatus, Usage, subtract, total
 from taskmeter.telemetry import losses
 
 Attributes = dict[str, AttributeValue]
+
+MAX_SERIES: Final = 2_000
+"""Combinations of names, as OpenTelemetry's specification limits the series of an instrument."""
+_NAMES: Final = {
+    names.TASK_NAME: "task names in metrics",
+    names.WORKFLOW_NAME: "task names in durations",
+    names.TOOL_NAME: "tools in metrics",
+    names.REQUEST_MODEL: "requested models in metrics",
+    names.RESPONSE_MODEL: "models in metrics",
+    names.ERROR_TYPE: "error types in metrics",
+}
+"""Attributes whose values the application, or whoever answers it, makes up."""
 
 # Advice of the semantic conventions for `gen_ai.client.*`.
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -45,6 +61,8 @@ class Instruments:
     """Every instrument of DESIGN's list, made once per meter."""
 
     def __init__(self, meter: Meter) -> None:
+        self._distinct = {name: Distinct(kind) for name, kind in _NAMES.items()}
+        self._series = Distinct("combinations of names in metrics", MAX_SERIES)
         self._cost = meter.create_counter(names.METRIC_COST, "{USD}", "What was spent")
         self._late_cost = meter.create_counter(
             names.METRIC_LATE_COST, "{USD}", "What of it was spent after the end of its task"
@@ -88,6 +106,15 @@ class Instruments:
             names.METRIC_HOOKS_OFF, [_hooks_off], "{hook}", "Hooks turned off after faults of taskmeter's own"
         )
 
+    def _bounded(self, attributes: Attributes) -> Attributes:
+        """`attributes` in which at most so many names are told apart."""
+        told = {
+            name: distinct(str(attributes[name])) for name, distinct in self._distinct.items() if name in attributes
+        }
+        if told and self._series("\0".join(told.values())) is OTHER_ITEM:
+            told = dict.fromkeys(told, OTHER_ITEM)
+        return {**attributes, **told}
+
     def spent(self, lines: Iterable[LedgerLine], task_name: str | None, *, late: bool = False) -> None:
         """Counts what a task spent, each class of waste apart; `late` if it had ended before."""
         for line in lines:
@@ -105,39 +132,41 @@ class Instruments:
                     attributes[names.RESPONSE_MODEL] = line.item
                 if task_name is not None:
                     attributes[names.TASK_NAME] = task_name
+                attributes = self._bounded(attributes)
                 self._cost.add(float(amount), attributes)
                 if late:
                     self._late_cost.add(float(amount), attributes)
 
     def task_ended(self, name: str, outcome: OutcomeStatus, cost: Cost | None, seconds: float | None) -> None:
         """Counts a task that ended. `cost` is `None` when nothing of it could be priced, `seconds` without a clock."""
-        attributes: Attributes = {names.TASK_NAME: name, names.OUTCOME: outcome}
+        attributes = self._bounded({names.TASK_NAME: name, names.OUTCOME: outcome})
         self._tasks.add(1, attributes)
         if cost is not None:
             self._task_cost.record(float(cost.total), attributes)
         if seconds is not None:
-            self._task_duration.record(seconds, {names.WORKFLOW_NAME: name, names.OUTCOME: outcome})
+            self._task_duration.record(seconds, self._bounded({names.WORKFLOW_NAME: name, names.OUTCOME: outcome}))
 
     def outcome_recorded(self, task_name: str | None, outcome: OutcomeStatus) -> None:
         """Counts an outcome that was said apart from the end of its task; its task's name where that is known."""
         named: Attributes = {} if task_name is None else {names.TASK_NAME: task_name}
-        self._outcomes.add(1, {names.OUTCOME: outcome, **named})
+        self._outcomes.add(1, self._bounded({names.OUTCOME: outcome, **named}))
 
     def tool_ended(self, name: str, seconds: float, error_type: str | None) -> None:
         """Counts a tool run."""
         attributes: Attributes = {names.OPERATION: names.OPERATION_TOOL, names.TOOL_NAME: name}
         if error_type is not None:
             attributes[names.ERROR_TYPE] = error_type
-        self._tool_duration.record(seconds, attributes)
+        self._tool_duration.record(seconds, self._bounded(attributes))
 
     def retried(self, attributes: Attributes) -> None:
         """Counts one more attempt of a call with these `attributes`."""
-        self._retries.add(1, attributes)
+        self._retries.add(1, self._bounded(attributes))
 
     def call_ended(
         self, attributes: Attributes, usage: Usage | None, seconds: float, first_chunk_seconds: float | None
     ) -> None:
         """Counts a call; `attributes` are those that all its metrics share."""
+        attributes = self._bounded(attributes)
         self._call_duration.record(seconds, attributes)
         if first_chunk_seconds is not None:
             self._first_chunk.record(first_chunk_seconds, attributes)

@@ -109,7 +109,7 @@ CASES = [
         "0.0002625",
         OPENROUTER,
         status="estimated",
-        reason="a cost of '-1' is stated",
+        reason="a cost of -1 is stated",
         client="openrouter",
     ),
     Case(
@@ -120,7 +120,7 @@ CASES = [
         "0.0002625",
         OPENROUTER,
         status="estimated",
-        reason="a cost of '10001' is stated",
+        reason="a cost of 10001 is stated",
         client="openrouter",
     ),
     Case(
@@ -131,7 +131,7 @@ CASES = [
         "0.0002625",
         OPENROUTER,
         status="estimated",
-        reason="a cost of 'much' is stated",
+        reason="a cost of str is stated",
         client="openrouter",
     ),
     Case(
@@ -142,7 +142,7 @@ CASES = [
         "0.0002625",
         OPENROUTER,
         status="estimated",
-        reason="a cost of 'nan' is stated",
+        reason="a cost of nan is stated",
         client="openrouter",
     ),
     Case(
@@ -271,7 +271,7 @@ CASES = [
         "0.0002625",
         OPENAI,
         status="estimated",
-        reason="'None', no amount",
+        reason="is no amount",
         client="gateway",
         headers=header("None"),
     ),

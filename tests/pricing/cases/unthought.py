@@ -133,7 +133,7 @@ CASES = [
         counts(completion="many"),
         "120*0.25/M",
         "0.00003",
-        "completion_tokens is str many, no count",
+        "completion_tokens is str, no count",
     ),
     partial(
         "output of less than nothing",
@@ -154,7 +154,7 @@ CASES = [
         counts(prompt_tokens_details={"cached_tokens": "some"}),
         PLAIN,
         "0.000078",
-        "cached_tokens is str some, no count",
+        "cached_tokens is str, no count",
     ),
     partial(
         "more cached than there was",
