@@ -31,6 +31,9 @@ OTHER_LABEL: Final = "(other)"
 
 _MEDIA_PARTS: Final = frozenset({"input_audio", "input_image", "cache_read_audio", "cache_read_image"})
 _Key = tuple[Source, str, bool]
+_MEDIA: Final[_Key] = ("media", "", False)
+_KEPT: Final[_Key] = ("history", "", False)
+_USERS: Final[_Key] = ("user", "", False)
 
 
 class Segment(NamedTuple):
@@ -78,7 +81,8 @@ def share_out(prompt: Prompt, usage: Usage, charges: Iterable[Charge]) -> Shares
     if not billed and not media:
         return None
     classes = _cut(_weighed(prompt, billed, apart=bool(media)), billed, plain)
-    classes += [(part, {("media", "", False): count}) for part, count in media]
+    for part, count in media:
+        classes.append((part, {_MEDIA: count}))
     amounts = _amounts(charges)
     tokens: dict[_Key, int] = {}
     costs: dict[_Key, Decimal] = {}
@@ -112,9 +116,9 @@ def _weighed(prompt: Prompt, billed: int, *, apart: bool) -> list[tuple[_Key, in
     ]
     if prompt.unseen is not None:
         seen = sum(weight for _, weight in pieces)
-        pieces.insert(prompt.unseen, (("history", "", False), max(0, billed * BYTES_PER_TOKEN - seen)))
+        pieces.insert(prompt.unseen, (_KEPT, max(0, billed * BYTES_PER_TOKEN - seen)))
     if not any(weight for _, weight in pieces):
-        pieces.append((("user", "", False), 1))
+        pieces.append((_USERS, 1))
     return pieces
 
 
