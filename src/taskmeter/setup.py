@@ -228,9 +228,8 @@ def configure(
             )
             raise ConfigurationError(msg)
         elif _setup.settings != settings:
-            msg = (
-                f"configure() was called before with other settings: {_other(_setup.settings, settings)}; call it once"
-            )
+            differing = _other(_setup.settings, settings)
+            msg = f"configure() was called before with other settings: {differing}; call it once per process"
             raise ConfigurationError(msg)
         else:
             _setup.hook()  # again, if `uninstrument()` was called since
