@@ -260,9 +260,8 @@ def configure(  # noqa: PLR0913 - each setting is said by name
             )
             raise ConfigurationError(msg)
         elif _setup.settings != settings:
-            msg = (
-                f"configure() was called before with other settings: {_other(_setup.settings, settings)}; call it once"
-            )
+            differing = _other(_setup.settings, settings)
+            msg = f"configure() was called before with other settings: {differing}; call it once per process"
             raise ConfigurationError(msg)
         else:
             _setup.hook()  # again, if `uninstrument()` was called since
