@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
-from taskmeter import _guard
+from taskmeter import _bounds, _guard
 
 settings.register_profile(
     "ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -19,3 +19,4 @@ def strict_guard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_guard, "strict", True)
     _guard.faults.clear()
     _guard.first_faults.clear()
+    _bounds.counts.clear()

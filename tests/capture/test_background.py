@@ -181,5 +181,5 @@ def test_those_still_waiting_at_exit_are_finished(tmp_path: Path) -> None:
     """The process ends: so does the call, unpriced, on record."""
     needs(accepts(openai.resources.responses.Responses.create, "background"), "background responses")
     subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], check=True, timeout=60, capture_output=True)
-    spooled = "".join(path.read_text() for path in tmp_path.iterdir() if path.is_file())
+    spooled = "".join(path.read_text() for path in tmp_path.glob("traces-*"))
     assert spooled.count("its answer was not retrieved in this process") == 1

@@ -48,5 +48,5 @@ def run(program: str, cwd: Path, *, command: tuple[str, ...] = (sys.executable,)
 
 
 def spooled(directory: Path) -> list[SpanRecord]:
-    """Every span of the spool, none if there is no spool."""
-    return list(SpoolReading(directory)) if directory.exists() else []
+    """Every span of the spool, none if there is no file of spans."""
+    return list(SpoolReading(directory)) if any(directory.glob("traces-*")) else []
