@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from taskmeter._guard import guarded, log
+from taskmeter.spool import lock
 from taskmeter.spool.encode import encode_line
 
 
@@ -81,7 +82,9 @@ class SpoolExporter(SpanExporter):
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._directory / f"traces-{self._now():%Y%m%dT%H%M%S.%fZ}-{os.getpid()}.jsonl"
         # O_EXCL: a file of our own, even where containers share a directory and a pid, and no symbolic link followed.
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        lock.take(file)  # whoever compacts the directory leaves it alone
+        return file
 
     def _report(self, error: OSError) -> None:
         if not self.lost_spans:
