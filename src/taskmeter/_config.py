@@ -4,11 +4,53 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
+
+from taskmeter.errors import ConfigurationError
 
 DEFAULT_SPOOL = Path(".taskmeter")
 DEFAULT_PRICES = Path("taskmeter.toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WasteRules:
+    """What counts as waste where only a threshold can tell. `None` or `False` turns a rule off."""
+
+    duplicates: bool = True
+    """Whether a call is waste that asks what was asked, and answered, in the same task before."""
+    repeated_tool: int | None = 3
+    """So many runs of a tool with the same arguments in a row are well; from the next on they are a loop."""
+    growing_turns: int | None = 20
+    """From so many calls in a row on, each with more input than the one before, a task is said to grow."""
+
+    def __post_init__(self) -> None:
+        """Raises `ConfigurationError` for what makes no sense."""
+        if not isinstance(cast(object, self.duplicates), bool):
+            msg = f"WasteRules(duplicates={self.duplicates!r}): pass True or False"
+            raise ConfigurationError(msg)
+        for name in ("repeated_tool", "growing_turns"):
+            value: object = getattr(self, name)
+            if value is not None and (type(value) is not int or value < _FEWEST):
+                msg = (
+                    f"WasteRules({name}={value!r}): pass a whole number of {_FEWEST} or more, or None for no such rule"
+                )
+                raise ConfigurationError(msg)
+
+
+def checked_rules(rules: object) -> WasteRules:
+    """`rules`, by default the default ones. Raises `ConfigurationError` for anything else."""
+    if rules is None:
+        return WasteRules()
+    if not isinstance(rules, WasteRules):
+        msg = f"waste={rules!r} are no rules; pass taskmeter.WasteRules(duplicates=..., repeated_tool=...)"
+        raise ConfigurationError(msg)
+    return rules
+
+
+_FEWEST = 2
+"""One of a thing repeats nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +66,12 @@ class Settings:
     """tiktoken encoding for estimates of requests; `None` for UTF-8 bytes / 4."""
     trust_remote_tasks: bool = False
     """Believe what inbound baggage says about the task of the caller."""
+    context: bool = True
+    """Measure what the input of calls is made of, and which of them are repeated."""
     prices: Path | Mapping[str, object] | None = None
     """The user's price file, or its content; `None` for the shipped prices alone."""
+    waste: WasteRules = field(default_factory=WasteRules)
+    """What counts as waste where only a threshold can tell."""
 
 
 @dataclass(frozen=True, slots=True)

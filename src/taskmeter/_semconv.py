@@ -52,6 +52,13 @@ COST_CATEGORY_PREFIX: Final = "taskmeter.cost."  # + model | tools | retrieval |
 COST_EXACT: Final = "taskmeter.cost.exact"  # decimal string: on leaves their amount, on tasks and steps their total
 COST_SELF_EXACT: Final = "taskmeter.cost.self.exact"  # decimal string, on tasks
 COST_WASTED_EXACT: Final = "taskmeter.cost.wasted.exact"  # decimal string, on tasks and steps
+WASTE_PREFIX: Final = "taskmeter.waste."  # + waste class, double, where it is not 0: a part of `taskmeter.cost.wasted`
+WASTE_EXACT_SUFFIX: Final = ".exact"  # the same as a decimal string
+REASKS: Final = "taskmeter.reasks"  # int, where there are any
+REASK_REASON: Final = "taskmeter.reask.reason"  # string, the last that `retry` was told
+DUPLICATE_CALLS: Final = "taskmeter.duplicate_calls"  # int, where there are any
+LOOPED_TOOL_RUNS: Final = "taskmeter.looped_tool_runs"  # int, where there are any
+GROWING_TURNS: Final = "taskmeter.growing_turns"  # int, where there are as many as the setting says
 USAGE_INPUT: Final = "taskmeter.usage.input_tokens"  # int, cached included
 USAGE_CACHE_READ: Final = "taskmeter.usage.cache_read_tokens"  # int
 USAGE_CACHE_WRITE: Final = "taskmeter.usage.cache_write_tokens"  # int
@@ -63,6 +70,10 @@ RETRIES: Final = "taskmeter.retries"  # int
 RETRY_SECONDS: Final = "taskmeter.retry_seconds"  # double, attempts that were repeated and waits; also on calls, if any
 EXPOSED_ATTEMPTS: Final = "taskmeter.exposed_attempts"  # int, unanswered, maybe billed; also on calls, if any
 TOOL_RUNS: Final = "taskmeter.tool_runs"  # int
+COST_REASONING: Final = "taskmeter.cost.reasoning"  # double, part of model; where not 0, also on calls
+CACHE_SAVED: Final = (
+    "taskmeter.cost.cache_saved"  # double, less than plain input, net of writes; where not 0, also on calls
+)
 UNPRICED_CALLS: Final = "taskmeter.unpriced_calls"  # int
 
 # --- call spans: `{operation} {model}`, CLIENT
@@ -86,13 +97,23 @@ CALL_COST_CONTRACTED: Final = "taskmeter.cost.contracted_amount"  # double, befo
 COST_STATUS: Final = "taskmeter.cost.status"  # exact | estimated | partial | unpriced | provisioned
 COST_REASON: Final = "taskmeter.cost.status.reason"  # string, where the status is not exact
 PRICE_ORIGIN: Final = "taskmeter.price.origin"  # string: which price data
-CALL_WASTED: Final = "taskmeter.cost.is_wasted"  # bool, on leaves whose result was thrown away at once
+WASTE_CLASS: Final = "taskmeter.waste.class"  # string, on leaves that are waste by themselves; metric attribute
 COST_LATE: Final = "taskmeter.cost.is_late"  # bool, on leaves that were booked after their task had ended
 BATCH_ITEMS: Final = "taskmeter.batch.items"  # int, on a call that stands for the results of a batch
 BATCH_UNPRICED_ITEMS: Final = "taskmeter.batch.unpriced_items"  # int, of those, where there are any
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"  # int
 ERROR_TYPE: Final = "error.type"
+
+FINGERPRINT: Final = "taskmeter.call.fingerprint"  # string, 16 hex digits: the same for a request repeated; keyed
+
+# --- what the input of calls was made of: on calls, tasks and steps, where not 0
+CONTEXT_TOKENS: Final = "taskmeter.context.{source}_tokens"  # int; a source is one of `records.SOURCES`
+CONTEXT_COST: Final = "taskmeter.context.{source}_cost"  # double, on tasks and steps; on calls see `CONTEXT_SHARES`
+CONTEXT_CARRIED_TOKENS: Final = "taskmeter.context.carried_tokens"  # int, that an earlier call of the task sent already
+CONTEXT_CARRIED_COST: Final = "taskmeter.context.carried_cost"  # double, on tasks and steps
+CONTEXT_UNMEASURED: Final = "taskmeter.context.unmeasured_calls"  # int, on tasks and steps: calls in none of these
+CONTEXT_SHARES: Final = "taskmeter.context.shares"  # JSON string, on calls: {share: [tokens, exact cost or null]}
 
 # --- attempt spans: `attempt {n}`, CLIENT, child of their call, only for attempts that failed
 HTTP_STATUS: Final = "http.response.status_code"  # int

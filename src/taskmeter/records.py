@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from decimal import Context as Arithmetic
+from decimal import Decimal, DivisionByZero, InvalidOperation, Overflow
 from types import MappingProxyType
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 _K = TypeVar("_K")
 
 ZERO = Decimal(0)
 
-_MONEY = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
+_MONEY = Arithmetic(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
 add = _MONEY.add
@@ -45,6 +46,20 @@ CostStatus = Literal["exact", "estimated", "partial", "unpriced", "provisioned"]
 
 OutcomeStatus = Literal["succeeded", "failed", "abandoned", "pending"]
 
+WasteClass = Literal[
+    "retry",
+    "failed_call",
+    "aborted_stream",
+    "duplicate",
+    "loop",
+    "reask",
+    "discarded_step",
+    "failed_task",
+    "abandoned_task",
+]
+"""Why money was wasted. An amount has one class at most: the reason that was known first."""
+WASTE_CLASSES: tuple[WasteClass, ...] = get_args(WasteClass)
+
 Part = Literal[
     "input",
     "input_audio",
@@ -63,6 +78,11 @@ Part = Literal[
 ]
 """A class of tokens with a price of its own. The parts of a `Usage` are disjoint: `input` is only what no other
 input part covers, `output` only what no other output part covers."""
+
+Source = Literal["system", "tools", "history", "user", "documents", "tool_results", "media"]
+SOURCES: tuple[Source, ...] = ("system", "tools", "history", "user", "documents", "tool_results", "media")
+"""What the input of a call is made of: instructions, definitions of tools, what was said before, the user's current
+turn, retrieved documents, results of tools, and images, sound and video."""
 
 INPUT_PARTS: frozenset[Part] = frozenset(
     {
@@ -176,6 +196,14 @@ class Priced(NamedTuple):
     """Which price data: source, version and entry, so that the call can be priced again later."""
     reason: str = ""
     """For any status but `exact`: why, in a few words."""
+    cache_saved: Decimal | None = ZERO
+    """What the cached tokens would have cost more as plain input, at the same tier and length; less than 0 where
+    writing to the cache cost more than it saved. `None` where there is no price of plain input."""
+
+    @property
+    def reasoning(self) -> Decimal:
+        """What reasoning tokens cost, of `amount`."""
+        return total(charge.amount for charge in self.charges if charge.part == "reasoning")
 
     @property
     def amount(self) -> Decimal | None:
@@ -194,6 +222,45 @@ class Priced(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ContextShare:
+    """A part of the input of one call, or of many."""
+
+    tokens: int
+    """A share of the tokens that were billed: by length, so an estimate, but all shares add up to what was billed."""
+    cost: Decimal | None
+    """What these were billed at, cached or not; `None` where the price is not known."""
+
+    def __add__(self, other: ContextShare) -> ContextShare:
+        """Of an amount that is not known, nothing is in the sum, unless neither is known."""
+        if not self.tokens or not other.tokens:
+            return self if self.tokens else other
+        left, right = self.cost, other.cost
+        cost = left if right is None else right if left is None else add(left, right)
+        return ContextShare(self.tokens + other.tokens, cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the input of a task's or step's calls was made of."""
+
+    by_source: Mapping[Source, ContextShare] = field(default_factory=dict[Source, ContextShare])
+    """Sources that there were. Tokens add up to the input tokens of these calls, amounts to what those cost."""
+    documents: Mapping[str, ContextShare] = field(default_factory=dict[str, ContextShare])
+    """The part of `by_source["documents"]` that came from each `taskmeter.document(..., source=)`."""
+    carried: ContextShare = ContextShare(0, ZERO)
+    """The part of all of it that an earlier call of the same task had sent already."""
+    calls: int = 0
+    """Calls whose input was measured."""
+    unmeasured_calls: int = 0
+    """Calls with input that are in none of these figures: batches, sessions, calls that another library tells of."""
+
+    @property
+    def tokens(self) -> int:
+        """All input tokens of the measured calls."""
+        return sum(share.tokens for share in self.by_source.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """A snapshot of what a task or step cost, in `currency`. Every amount is exact to the last digit."""
 
@@ -203,6 +270,8 @@ class Cost:
     """Without nested tasks."""
     wasted: Decimal = ZERO
     """The part of `total` whose result was thrown away."""
+    waste: Mapping[WasteClass, Decimal] = field(default_factory=dict[WasteClass, Decimal], hash=False)
+    """`wasted` by the reason, where it is not 0."""
     estimated: Decimal = ZERO
     """The part of `total` that is an estimate."""
     list: Decimal = ZERO
@@ -214,6 +283,11 @@ class Cost:
     retrieval: Decimal = ZERO
     human: Decimal = ZERO
     other: Decimal = ZERO
+    reasoning: Decimal = ZERO
+    """The part of `model` that hidden reasoning (thinking) tokens cost."""
+    cache_saved: Decimal = ZERO
+    """By how much caches made `model` cheaper: what was read from them at the price of plain input, less what was paid
+    for reading and what writing cost above plain input. Negative where writes were not worth it."""
     currency: str = "USD"
 
 

@@ -22,10 +22,20 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from taskmeter import pricing
-from taskmeter._config import Settings, otlp_from_environment, prices_from_environment, spool_from_environment
+from taskmeter._config import (
+    Settings,
+    WasteRules,
+    checked_rules,
+    otlp_from_environment,
+    prices_from_environment,
+    spool_from_environment,
+)
+from taskmeter.account import marks
 from taskmeter.capture import finish, instrument, uninstrument
+from taskmeter.capture.context import checked_context
 from taskmeter.capture.tokens import use_tokenizer
 from taskmeter.errors import ConfigurationError, MissingDependencyError
+from taskmeter.spool.key import shared_key
 from taskmeter.spool.write import SpoolExporter
 from taskmeter.telemetry import durable
 from taskmeter.telemetry.baggage import checked_trust
@@ -82,6 +92,8 @@ class Setup:
             stream_usage=settings.stream_usage,
             tokenizer=settings.tokenizer,
             trust_remote_tasks=settings.trust_remote_tasks,
+            context=settings.context,
+            waste=settings.waste,
         )
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
@@ -175,6 +187,8 @@ def configure(
     stream_usage: bool = True,
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
+    context: bool = True,
+    waste: WasteRules | None = None,
     prices: Prices = None,
 ) -> Setup:
     """Sets everything up; call it once, at the start of the program.
@@ -183,8 +197,8 @@ def configure(
     `False` for none. Where the standard `OTEL_EXPORTER_OTLP_*` variables name an endpoint, spans and metrics go there
     too (needs the extra `otlp`). `service_name` is for the resource, by default `OTEL_SERVICE_NAME`. `prices` is your
     price file, by default the one that `TASKMETER_CONFIG` names, else `taskmeter.toml` in the working directory, if it
-    is there; or the content of one. For `stream_usage`, `tokenizer` and
-    `trust_remote_tasks` see `instrument`.
+    is there; or the content of one. For `stream_usage`, `tokenizer`,
+    `trust_remote_tasks`, `context` and `waste` see `instrument`.
 
     An application that has set a `TracerProvider` of its own keeps it, with its resource: the task processor and the
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
@@ -203,6 +217,8 @@ def configure(
         stream_usage=stream_usage,
         tokenizer=tokenizer,
         trust_remote_tasks=checked_trust(trust_remote_tasks),
+        context=checked_context(context),
+        waste=checked_rules(waste),
         prices=_prices(prices),
     )
     use_tokenizer(tokenizer)  # first what can be refused
@@ -270,6 +286,8 @@ def _set_up(settings: Settings) -> Setup:
     _stamp(tracer_provider)
     spool = otlp = receipts = meter_provider = None
     if settings.spool is not None:
+        if settings.context and (key := shared_key(settings.spool)) is not None:
+            marks.use_key(key)
         spool = SpanQueue(CostExporter(SpoolExporter(settings.spool)), SPOOL_QUEUE, SPOOL_DELAY_MILLIS)
         tracer_provider.add_span_processor(spool)
         durable.use(spool, tracer_provider.resource)

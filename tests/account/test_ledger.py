@@ -5,9 +5,10 @@ from __future__ import annotations
 import decimal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from taskmeter.account import Entry, Ledger, LedgerLine
-from taskmeter.records import CATEGORIES, Category, Charge, Usage
+from taskmeter.records import CATEGORIES, WASTE_CLASSES, Category, Charge, Usage, WasteClass
 
 FREE = Decimal(0)
 
@@ -25,8 +26,19 @@ def line(amount: Decimal, category: Category = "other", item: str = "x", *, esti
     return Charge(category, item, "unit", Decimal(1), "unit", amount, amount * 2, amount, estimated=estimated)
 
 
-def entry(amount: str, category: Category = "other", item: str = "x", *, wasted: bool = False) -> Entry:
-    return Entry(charges=(line(Decimal(amount), category, item),), wasted=wasted)
+def entry(amount: str, category: Category = "other", item: str = "x", *, waste: WasteClass | None = None) -> Entry:
+    return Entry(charges=(line(Decimal(amount), category, item),), waste=waste)
+
+
+@dataclass(eq=False)
+class Booked:
+    """An entry, and its class of waste as seen from each ledger, with the node whose condemnation made it that."""
+
+    entry: Entry
+    classes: dict[Node, tuple[WasteClass, Node | None]] = field(default_factory=dict[Any, Any])
+
+    def waste(self, node: Node) -> WasteClass | None:
+        return self.classes.get(node, (None,))[0]
 
 
 @dataclass(eq=False)
@@ -36,33 +48,79 @@ class Node:
     ledger: Ledger
     parent: Node | None
     is_task: bool
-    condemned: bool = False
+    condemned: WasteClass | None = None
+    age: int = 0
     drained: bool = False
-    booked: list[Entry] = field(default_factory=list[Entry])
+    reasks: int = 0
+    booked: list[Booked] = field(default_factory=list[Booked])
     children: list[Node] = field(default_factory=list["Node"])
 
     def owner(self) -> Node:
         """The task it belongs to; outside any, its outermost step."""
         return self if self.is_task or self.parent is None else self.parent.owner()
 
-    def doomed(self) -> bool:
-        """Whether it or anything around it was condemned."""
-        return self.condemned or (self.parent is not None and self.parent.doomed())
+    def upwards(self) -> Iterator[Node]:
+        yield self
+        if self.parent is not None:
+            yield from self.parent.upwards()
 
-    def entries(self, *, doomed: bool = False, own: bool = False) -> list[tuple[Entry, bool]]:
-        """Every entry at or below this node, and whether it is waste as seen from here."""
-        doomed = doomed or self.condemned
-        found = [(booked, doomed or booked.wasted) for booked in self.booked]
+    def doom(self) -> WasteClass | None:
+        """For what it or anything around it was condemned first."""
+        first = min((node for node in self.upwards() if node.condemned), key=lambda node: node.age, default=None)
+        return None if first is None else first.condemned
+
+    def book(self, entry: Entry) -> Booked:
+        booked = Booked(entry)
+        by: Node | None = None
+        for node in self.upwards():
+            if node.condemned and (by is None or node.age < by.age):
+                by = node
+            if entry.waste is not None:
+                booked.classes[node] = entry.waste, None
+            elif by is not None and by.condemned is not None:
+                booked.classes[node] = by.condemned, by
+        self.booked.append(booked)
+        return booked
+
+    def spoil(self, waste: WasteClass, by: Node | None) -> None:
+        """All at or below this node becomes waste, wherever it is not yet: above; below too, unless `by` it is."""
+        for origin in self.below():
+            for booked in origin.booked:
+                for node in origin.upwards():
+                    if by is None or node in self.upwards():
+                        booked.classes.setdefault(node, (waste, by))
+
+    def below(self) -> Iterator[Node]:
+        yield self
+        for child in self.children:
+            yield from child.below()
+
+    def entries(self, *, own: bool = False) -> list[Booked]:
+        """Every entry at or below this node."""
+        found = list(self.booked)
         for child in self.children:
             if not (own and child.is_task):
-                found += child.entries(doomed=doomed, own=own)
+                found += child.entries(own=own)
         return found
 
 
-def added(entries: list[tuple[Entry, bool]], **having: object) -> Decimal:
+def added(entries: list[Booked], **having: object) -> Decimal:
     """The sum of the amounts of those charges that have such attributes."""
-    charges = [charge for booked, _ in entries for charge in booked.charges]
+    charges = [charge for booked in entries for charge in booked.entry.charges]
     return sum((c.amount for c in charges if all(getattr(c, name) == value for name, value in having.items())), FREE)
+
+
+def by_class(parts: Iterable[tuple[WasteClass | None, Decimal]]) -> dict[WasteClass, Decimal]:
+    """The waste in `parts`, added up by class, without what is nothing."""
+    found: dict[WasteClass, Decimal] = {}
+    for waste, amount in parts:
+        if waste is not None and amount:
+            found[waste] = found.get(waste, FREE) + amount
+    return found
+
+
+def summed(wastes: Iterable[Mapping[WasteClass, Decimal]]) -> dict[WasteClass, Decimal]:
+    return by_class(part for waste in wastes for part in waste.items())
 
 
 AMOUNTS = st.decimals(min_value=0, max_value=10**9, places=12)
@@ -78,7 +136,7 @@ ENTRIES = st.builds(
     retry_ns=st.integers(0, 10**12),
     tool_runs=COUNTS,
     unpriced_calls=COUNTS,
-    wasted=st.booleans(),
+    waste=st.sampled_from([None, None, *WASTE_CLASSES]),
 )
 
 
@@ -90,6 +148,7 @@ class LedgerTree(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.tree: list[Node] = []
+        self.age = 0
         self.host = decimal.getcontext().copy()
 
     def teardown(self) -> None:
@@ -110,21 +169,50 @@ class LedgerTree(RuleBasedStateMachine):
         self.tree.append(node)
         return node
 
-    @rule(node=nodes, booked=ENTRIES)
-    def book(self, node: Node, booked: Entry) -> None:
+    @rule(node=nodes, entry=ENTRIES)
+    def book(self, node: Node, entry: Entry) -> None:
         with decimal.localcontext(prec=3):
-            late = node.ledger.book(booked)
-        node.booked.append(booked)
+            late = node.ledger.book(entry)
+        booked = node.book(entry)
         with decimal.localcontext(prec=60):
-            spent = added([(booked, True)]) if node.owner().drained else FREE
-            assert sum((amount for *_, amount, _ in late), FREE) == spent
-            assert sum((waste for *_, waste in late), FREE) == (spent if node.doomed() or booked.wasted else FREE)
+            spent = added([booked]) if node.owner().drained else FREE
+            assert sum((line.amount for line in late), FREE) == spent
+            waste = entry.waste or node.doom()
+            assert summed(line.waste for line in late) == by_class([(waste, spent)])
+
+    @rule(node=nodes, waste=st.sampled_from(WASTE_CLASSES))
+    def condemn(self, node: Node, waste: WasteClass) -> None:
+        with decimal.localcontext(prec=3):
+            node.ledger.condemn(waste)
+        if node.condemned is None:
+            self.condemned(node, waste)
+
+    def condemned(self, node: Node, waste: WasteClass) -> None:
+        node.spoil(waste, node)
+        self.age += 1
+        node.condemned, node.age = waste, self.age
 
     @rule(node=nodes)
-    def condemn(self, node: Node) -> None:
+    def reject(self, node: Node) -> None:
         with decimal.localcontext(prec=3):
-            node.ledger.condemn()
-        node.condemned = True
+            node.ledger.reject()
+        node.spoil("reask", None)
+        node.reasks += 1
+
+    @rule(node=nodes)
+    def reask(self, node: Node) -> None:
+        with decimal.localcontext(prec=3):
+            node.ledger.reask()
+        node.reasks += 1
+        if node.condemned is None:
+            self.condemned(node, "reask")
+            return
+        node.condemned = "reask"
+        for origin in node.below():
+            for booked in origin.booked:
+                for seen_from, (_, by) in list(booked.classes.items()):
+                    if by is node:
+                        booked.classes[seen_from] = "reask", node
 
     @rule(node=nodes)
     def drain(self, node: Node) -> None:
@@ -133,10 +221,10 @@ class LedgerTree(RuleBasedStateMachine):
         lines = node.ledger.drain()
         node.drained = True
         with decimal.localcontext(prec=60):
-            own = node.entries(own=True)
-            waste = own if node.doomed() else [pair for pair in own if pair[1]]
-            assert sum((amount for *_, amount, _ in lines), FREE) == added(own)
-            assert sum((wasted for *_, wasted in lines), FREE) == added(waste)
+            own, doom = node.entries(own=True), node.doom()
+            assert sum((line.amount for line in lines), FREE) == added(own)
+            wasted = [(each.waste(node) or doom, added([each])) for each in own]
+            assert summed(line.waste for line in lines) == by_class(wasted)
 
     @invariant()
     def every_ledger_agrees_with_its_bookings(self) -> None:
@@ -150,16 +238,17 @@ class LedgerTree(RuleBasedStateMachine):
                 assert cost.estimated == added(entries, estimated=True)
                 assert cost.list == cost.total * 2
                 assert cost.contracted == cost.total
-                assert cost.wasted == added([pair for pair in entries if pair[1]])
-                assert cost.wasted <= cost.total
+                assert cost.waste == by_class([(each.waste(node), added([each])) for each in entries])
+                assert sum(cost.waste.values(), FREE) == cost.wasted <= cost.total
                 for category in CATEGORIES:
                     assert getattr(cost, category) == added(entries, category=category)
             for counter in ("calls", "attempts", "exposed_attempts", "tool_runs", "unpriced_calls"):
-                assert getattr(node.ledger, counter) == sum(getattr(booked, counter) for booked, _ in entries)
-            assert node.ledger.retry_seconds == sum(booked.retry_ns for booked, _ in entries) / 1e9
+                assert getattr(node.ledger, counter) == sum(getattr(booked.entry, counter) for booked in entries)
+            assert node.ledger.retry_seconds == sum(booked.entry.retry_ns for booked in entries) / 1e9
+            assert node.ledger.reasks == sum(below.reasks for below in node.below())
             assert node.ledger.retries == node.ledger.attempts - node.ledger.calls
-            assert usage.input_tokens == sum(booked.usage.input_tokens for booked, _ in entries)
-            assert usage.output_tokens == sum(booked.usage.output_tokens for booked, _ in entries)
+            assert usage.input_tokens == sum(booked.entry.usage.input_tokens for booked in entries)
+            assert usage.output_tokens == sum(booked.entry.usage.output_tokens for booked in entries)
 
     @invariant()
     def each_booking_is_the_own_cost_of_one_task(self) -> None:
@@ -179,12 +268,12 @@ def test_own_lines_add_up_to_the_own_cost_and_its_waste() -> None:
     nested = Ledger(step)
     task.book(entry("1", "model", "m"))
     step.book(entry("2", "model", "m"))
-    step.book(entry("4", "tools", "t", wasted=True))
+    step.book(entry("4", "tools", "t", waste="failed_call"))
     nested.book(entry("8"))
-    step.condemn()
+    step.condemn("discarded_step")
     assert task.drain() == [
-        LedgerLine("model", "m", Decimal(3), Decimal(2)),
-        LedgerLine("tools", "t", Decimal(4), Decimal(4)),
+        LedgerLine("model", "m", Decimal(3), {"discarded_step": Decimal(2)}),
+        LedgerLine("tools", "t", Decimal(4), {"failed_call": Decimal(4)}),
     ]
     assert task.drain() == []
 
@@ -192,22 +281,30 @@ def test_own_lines_add_up_to_the_own_cost_and_its_waste() -> None:
 def test_a_task_inside_a_discarded_step_drains_as_waste() -> None:
     """What a nested task spends in a branch that was already thrown away is waste when it is counted."""
     step = Ledger(Ledger(), is_task=False)
-    step.condemn()
+    step.condemn("discarded_step")
     nested = Ledger(step)
     nested.book(entry("1"))
-    assert nested.drain() == [LedgerLine("other", "x", Decimal(1), Decimal(1))]
+    assert nested.drain() == [LedgerLine("other", "x", Decimal(1), {"discarded_step": Decimal(1)})]
 
 
 @pytest.mark.parametrize(
-    ("condemned", "wasted", "expected"), [(False, False, "0"), (False, True, "1"), (True, False, "1")]
+    ("condemned", "waste", "expected"),
+    [
+        (False, None, {}),
+        (False, "failed_call", {"failed_call": Decimal(1)}),
+        (True, None, {"failed_task": Decimal(1)}),
+        (True, "failed_call", {"failed_call": Decimal(1)}),
+    ],
 )
-def test_a_late_booking_returns_its_lines(condemned: bool, wasted: bool, expected: str) -> None:
+def test_a_late_booking_returns_its_lines(
+    condemned: bool, waste: WasteClass | None, expected: dict[WasteClass, Decimal]
+) -> None:
     """After the drain an entry is handed back to be counted, as waste if it is."""
     task = Ledger()
     if condemned:
-        task.condemn()
+        task.condemn("failed_task")
     task.drain()
-    assert task.book(entry("1", wasted=wasted)) == [LedgerLine("other", "x", Decimal(1), Decimal(expected))]
+    assert task.book(entry("1", waste=waste)) == [LedgerLine("other", "x", Decimal(1), expected)]
     assert task.cost().total == Decimal(1)
 
 
@@ -229,8 +326,8 @@ def test_items_beyond_256_share_an_overflow_line(at_once: bool) -> None:
     task.book(entry("5", "model", "m0"))
     lines = task.drain()
     assert len(lines) == 257
-    assert lines[0] == LedgerLine("model", "m0", Decimal("5.01"), FREE)
-    assert lines[-1] == LedgerLine("model", "(other)", Decimal("0.44"), FREE)
+    assert lines[0] == LedgerLine("model", "m0", Decimal("5.01"), {})
+    assert lines[-1] == LedgerLine("model", "(other)", Decimal("0.44"), {})
     assert task.cost().total == task.cost().self == Decimal("8.00")
 
 
@@ -239,7 +336,7 @@ def test_late_items_are_bounded_too() -> None:
     task = Ledger()
     task.book(Entry(charges=tuple(line(Decimal(1), "model", f"m{number}") for number in range(256))))
     task.drain()
-    assert task.book(entry("1", "model", "new")) == [LedgerLine("model", "(other)", Decimal(1), FREE)]
+    assert task.book(entry("1", "model", "new")) == [LedgerLine("model", "(other)", Decimal(1), {})]
 
 
 def test_overflow_lines_become_waste_with_their_step() -> None:
@@ -249,8 +346,8 @@ def test_overflow_lines_become_waste_with_their_step() -> None:
         task.book(entry("1", "model", f"m{number}"))
     step = Ledger(task, is_task=False)
     step.book(entry("1", "model", "late model"))
-    step.condemn()
-    assert task.drain()[-1] == LedgerLine("model", "(other)", Decimal(1), Decimal(1))
+    step.condemn("discarded_step")
+    assert task.drain()[-1] == LedgerLine("model", "(other)", Decimal(1), {"discarded_step": Decimal(1)})
 
 
 @pytest.fixture

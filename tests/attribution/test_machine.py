@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from openai import BadRequestError as OpenAIRefusal
 
 from taskmeter import charge, current_task, track_step, track_task, track_tool
+from taskmeter.records import WASTE_CLASSES
 from taskmeter.reports.relations import relate
 from taskmeter.spool.read import SpoolReading
 from taskmeter.spool.write import SpoolExporter
@@ -49,7 +51,7 @@ class World:
         """The sums of a counter so far."""
         return Counter(
             {
-                (point.attributes.get("taskmeter.task.name"), point.attributes.get("taskmeter.cost.wasted"), number): (
+                (point.attributes.get("taskmeter.task.name"), point.attributes.get("taskmeter.waste.class"), number): (
                     Decimal(point.value)
                 )
                 for number, point in enumerate(self.meter.metric(metric))
@@ -83,6 +85,23 @@ class Lane:
         return self.stack[-1][1] if self.stack else self.base
 
 
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """A stream that is still to be read."""
+
+    stream: Any
+    asynchronous: bool
+    node: Node | None
+    sdk: str
+    units: int
+    waste: str | None
+
+
+def question(sdk: str, what: object) -> object:
+    """What a call asks: both of Anthropic's clients ask the same, with its own span or with ours."""
+    return "anthropic" if sdk == "native" else sdk, what
+
+
 class Programs(RuleBasedStateMachine):
     """One program."""
 
@@ -94,7 +113,7 @@ class Programs(RuleBasedStateMachine):
         self.before = {metric: self.world.counted(metric) for metric in ("taskmeter.cost", "taskmeter.late_cost")}
         self.model = Model()
         self.lanes = [Lane(Here(), None)]
-        self.streams: list[tuple[Any, bool, Node | None, Decimal]] = []
+        self.streams: list[Streamed] = []
         self.generators: list[tuple[Any, Node]] = []
 
     def lane(self, number: int) -> Lane:
@@ -156,16 +175,31 @@ class Programs(RuleBasedStateMachine):
         say = {"task": {"fails": "fail", "abandons": "abandon"}, "step": {"discards": "discard"}}[node.kind].get(how)
         if say is not None:
             getattr(node.handle, say)()
+            if node.kind == "step":
+                self._discarded(node)
         self.do(lane, lambda: opener.__exit__(None if error is None else StopError, error, None))
         lane.stack.pop()
-        self.model.close(node, condemn=say is not None or (node.kind == "task" and error is not None))
+        said = {"fail": "failed_task", "abandon": "abandoned_task"}.get(say or "")
+        failed = "failed_task" if node.kind == "task" and error is not None else None
+        self.model.close(node, condemn=said or failed, rejected=error is not None)
+
+    def _discarded(self, node: Node) -> None:
+        self.model.condemn(node, "discarded_step")
+        node.rejected = True
 
     @rule(number=LANE)
     def discard_step(self, number: int) -> None:
         node = self.lane(number).node
         if node is not None and node.kind == "step":
             node.handle.discard()
-            node.condemned = True
+            self._discarded(node)
+
+    @rule(number=LANE)
+    def retry(self, number: int) -> None:
+        node = self.lane(number).node
+        if node is not None and not node.closed:
+            node.handle.retry("not valid")
+            self.model.retry(node)
 
     # --- what costs
 
@@ -191,8 +225,10 @@ class Programs(RuleBasedStateMachine):
     @rule(number=LANE, sdk=st.sampled_from(sorted(PRICES)), units=UNITS)
     def call(self, number: int, sdk: str, units: int) -> None:
         lane = self.lane(number)
+        waste = self.model.asks(lane.node, question(sdk, units))
         self._call(lane, sdk, str(units))
-        self.model.book(lane.node, units * PRICES[sdk], calls=1)
+        self.model.book(lane.node, units * PRICES[sdk], waste=waste, calls=1)
+        self.model.answered(lane.node, question(sdk, units))
 
     @rule(number=LANE, sdk=st.sampled_from(sorted(PRICES)))
     def refused_call(self, number: int, sdk: str) -> None:
@@ -204,8 +240,10 @@ class Programs(RuleBasedStateMachine):
     @rule(number=LANE, sdk=st.sampled_from(sorted(PRICES)))
     def unpriced_call(self, number: int, sdk: str) -> None:
         lane = self.lane(number)
+        waste = self.model.asks(lane.node, question(sdk, "unpriced"))
         self._call(lane, sdk, "1", model="no-such-model")
-        self.model.book(lane.node, calls=1, unpriced=1)
+        self.model.book(lane.node, waste=waste, calls=1, unpriced=1)
+        self.model.answered(lane.node, question(sdk, "unpriced"))
 
     def _call(self, lane: Lane, sdk: str, text: str, **options: Any) -> Any:
         asynchronous = lane.place.asynchronous
@@ -217,18 +255,24 @@ class Programs(RuleBasedStateMachine):
     def open_stream(self, number: int, sdk: str, units: int) -> None:
         lane = self.lane(number)
         extra: Any = {"stream_options": {"include_usage": True}} if sdk == "openai" else {}
+        waste = self.model.asks(lane.node, question(sdk, units))
         stream = self._call(lane, sdk, str(units), stream=True, **extra)
-        self.streams.append((stream, lane.place.asynchronous, lane.node, units * PRICES[sdk]))
+        self.streams.append(Streamed(stream, lane.place.asynchronous, lane.node, sdk, units, waste))
 
     @precondition(lambda self: self.streams)
     @rule(number=LANE, which=LANE)
     def read_stream(self, number: int, which: int) -> None:
-        stream, asynchronous, node, amount = self.streams[which % len(self.streams)]
+        streamed = self.streams[which % len(self.streams)]
         lane = self.lane(number)
-        if lane.place.asynchronous is asynchronous:
-            self.streams.pop(which % len(self.streams))
-            self.do(lane, lambda: _read(stream, asynchronous=asynchronous))
-            self.model.book(node, amount, calls=1)
+        if lane.place.asynchronous is streamed.asynchronous:
+            self.streams.remove(streamed)
+            self.do(lane, lambda: _read(streamed.stream, asynchronous=streamed.asynchronous))
+            self._was_read(streamed)
+
+    def _was_read(self, streamed: Streamed) -> None:
+        node, units, sdk = streamed.node, streamed.units, streamed.sdk
+        self.model.book(node, units * PRICES[sdk], waste=streamed.waste, calls=1)
+        self.model.answered(node, question(sdk, units))
 
     @rule(number=LANE)
     def start_generator(self, number: int) -> None:
@@ -251,20 +295,20 @@ class Programs(RuleBasedStateMachine):
 
     def _end_generator(self, lane: Lane, generator: Any, node: Node) -> None:
         self.do(lane, generator.close)
-        self.model.close(node, condemn=True)
+        self.model.close(node, condemn="abandoned_task")
 
     # --- the end
 
     def teardown(self) -> None:
-        for stream, asynchronous, node, amount in self.streams[::2]:
-            self._read_at_the_end(stream, node, amount, asynchronous=asynchronous)
+        for streamed in self.streams[::2]:
+            self._read_at_the_end(streamed)
         for lane in reversed(self.lanes):
             while lane.stack:
                 self._close(lane, "returns")
         for generator, node in self.generators:
             self._end_generator(self.lanes[0], generator, node)
-        for stream, asynchronous, node, amount in self.streams[1::2]:
-            self._read_at_the_end(stream, node, amount, asynchronous=asynchronous)
+        for streamed in self.streams[1::2]:
+            self._read_at_the_end(streamed)
         for number in range(len(self.lanes)):
             self.work_after_the_end(number)
             self.lanes[number].place.end()
@@ -279,12 +323,12 @@ class Programs(RuleBasedStateMachine):
             self.charge(number, 1)
             self.close_scope(number, "fails" if number % 4 == 1 else "returns")
 
-    def _read_at_the_end(self, stream: Any, node: Node | None, amount: Decimal, *, asynchronous: bool) -> None:
-        if asynchronous:
-            self.world.loop.run(_read(stream, asynchronous=True))
+    def _read_at_the_end(self, streamed: Streamed) -> None:
+        if streamed.asynchronous:
+            self.world.loop.run(_read(streamed.stream, asynchronous=True))
         else:
-            list(stream)
-        self.model.book(node, amount, calls=1)
+            list(streamed.stream)
+        self._was_read(streamed)
 
     def check(self) -> None:
         """Ledger, spans, metrics and report, each with what the program did."""
@@ -301,7 +345,9 @@ class Programs(RuleBasedStateMachine):
     def check_ledgers(self) -> None:
         for node in self.model.nodes:
             cost = node.handle.cost
-            assert (cost.total, cost.wasted) == (self.model.total(node), self.model.wasted(node))
+            assert (cost.total, cost.waste) == (self.model.total(node), self.model.waste(node))
+            assert sum(cost.waste.values()) == cost.wasted <= cost.total
+            assert node.handle.reasks == self.model.reasks(node)
             assert node.handle.calls == node.handle.attempts == self.model.count(node, "calls")
             assert node.handle.tool_runs == self.model.count(node, "tools")
             assert node.handle.unpriced_calls == self.model.count(node, "unpriced")
@@ -325,9 +371,11 @@ class Programs(RuleBasedStateMachine):
             if node.kind == "task":
                 span = tasks[node.handle.id]
                 assert span.get("taskmeter.task.parent.id") == _id(node.parent.task if node.parent else None)
-                for said, name in (("total", "exact"), ("own", "self.exact"), ("wasted", "wasted.exact")):
-                    text = span.get(f"taskmeter.cost.{name}")
-                    assert (None if text is None else Decimal(text)) == node.said[said]
+                names = {"total": "cost.exact", "own": "cost.self.exact", "wasted": "cost.wasted.exact"}
+                names |= {waste: f"waste.{waste}.exact" for waste in WASTE_CLASSES}
+                for said, name in names.items():
+                    text = span.get(f"taskmeter.{name}")
+                    assert (None if text is None else Decimal(text)) == node.said.get(said)
 
     def check_metrics(self) -> None:
         spent: Counter[Any] = Counter()

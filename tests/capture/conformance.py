@@ -171,6 +171,11 @@ class Expected:
     attempts: int = 1
     exposed: int = 0
 
+    @property
+    def waste(self) -> str | None:
+        """The class of the waste."""
+        return None if not self.wasted else "aborted_stream" if self.error is None else "failed_call"
+
 
 @dataclass(frozen=True)
 class Ending:

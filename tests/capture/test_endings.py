@@ -118,7 +118,7 @@ def test_ending(
     assert found.get("error.type") == error
     assert found.get("taskmeter.cost.status") == status
     assert (found.get("gen_ai.usage.input_tokens"), found.get("gen_ai.usage.output_tokens")) == (tokens or (None, None))
-    assert found.get("taskmeter.cost.is_wasted", False) is wasted
+    assert ("taskmeter.waste.class" in found) is wasted
     assert ("gen_ai.usage.cost.amount" in found) is (status not in (None, "unpriced"))
 
 
@@ -181,7 +181,7 @@ def test_native_span_of_an_early_end_has_the_cost(meter: Meter, program: Program
     [span] = meter.model_spans()
     assert attributes(span)["taskmeter.cost.exact"] == "0.00028"
     assert attributes(span)["taskmeter.cost.status"] == "estimated"
-    assert attributes(span)["taskmeter.cost.is_wasted"] is True
+    assert attributes(span)["taskmeter.waste.class"] == "aborted_stream"
 
 
 def test_native_span_that_ends_before_us_gets_its_money_a_leaf(meter: Meter) -> None:
@@ -194,7 +194,7 @@ def test_native_span_that_ends_before_us_gets_its_money_a_leaf(meter: Meter) -> 
     assert leaf.parent.span_id == span.context.span_id
     assert attributes(leaf)["taskmeter.cost.exact"] == "0.00028"
     assert attributes(leaf)["taskmeter.cost.status"] == "estimated"
-    assert attributes(leaf)["taskmeter.cost.is_wasted"] is True
+    assert attributes(leaf)["taskmeter.waste.class"] == "failed_call"
 
 
 def test_native_span_of_an_answer_that_cannot_be_parsed_is_waste(meter: Meter) -> None:
@@ -202,7 +202,7 @@ def test_native_span_of_an_answer_that_cannot_be_parsed_is_waste(meter: Meter) -
     run_metered(p.message_parse, (MESSAGE,), meter, traced=meter.tracer_provider)
     [span] = meter.model_spans()
     assert attributes(span)["taskmeter.cost.exact"] == "0.00048"
-    assert attributes(span)["taskmeter.cost.is_wasted"] is True
+    assert attributes(span)["taskmeter.waste.class"] == "failed_call"
 
 
 RETRIES: list[tuple[Program, tuple[Any, ...], int, Decimal, str | None, list[str]]] = [
@@ -342,7 +342,7 @@ def test_streaming_response_whose_lines_the_application_reads(meter: Meter) -> N
     assert task.unpriced_calls == 1
     [span] = meter.spans("call")
     assert attributes(span)["taskmeter.cost.status.reason"] == "its body was not read through the SDK"
-    assert "taskmeter.cost.is_wasted" not in attributes(span)
+    assert "taskmeter.waste.class" not in attributes(span)
 
 
 def test_streaming_response_that_is_left_unread(meter: Meter) -> None:

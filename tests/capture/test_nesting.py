@@ -230,7 +230,7 @@ def test_middleware_that_asks_again(meter: Meter, traced: Any) -> None:
     assert run.found["taskmeter.cost.exact"] == "0.00048"
     [leaf] = meter.spans("charge")
     assert attributes(leaf)["taskmeter.cost.exact"] == "0.00004"
-    assert attributes(leaf)["taskmeter.cost.is_wasted"] is True
+    assert attributes(leaf)["taskmeter.waste.class"] == "retry"
 
 
 def test_middleware_that_answers_itself(meter: Meter, traced: Any) -> None:

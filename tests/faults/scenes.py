@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import pickle
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import anthropic
 import openai
+import tenacity
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from taskmeter import carry, pricing, record_outcome, track_task, track_tool
+from taskmeter import carry, document, pricing, record_outcome, track_step, track_task, track_tool
 from taskmeter.capture import old_retries
 from taskmeter.capture.hooks import Hooks
 from taskmeter.demo.stub import Error, openai_chat
@@ -39,7 +41,7 @@ def scopes(meter: Meter) -> Any:
     pricing.use(PRICES)
     try:
         with track_task("work", key="T-7") as task:
-            seen = [_status(), *_counted([1, 2]), pickle.loads(pickle.dumps(carry(abs)))(-3)]
+            seen = [document("a page", "kb"), _status(), *_counted([1, 2]), pickle.loads(pickle.dumps(carry(abs)))(-3)]
             meter.tracer_provider.get_tracer("acme.ai").start_span("chat", attributes=CONVENTION).end()
             with suppress_instrumentation():
                 seen.append(_status())
@@ -54,7 +56,7 @@ def scopes(meter: Meter) -> Any:
     return seen, task.name, unpriced.name
 
 
-SCOPES = (["shipped", 1, 2, 3, "shipped"], "work", "unpriced")
+SCOPES = (["a page", "shipped", 1, 2, 3, "shipped"], "work", "unpriced")
 """What the program of that name returns without us, and with us."""
 
 
@@ -77,6 +79,44 @@ async def mcp_tool(_: Kit) -> Any:
 
     async with Client(server) as client:
         return str(await client.call_tool("order_status", {"order": 17}))
+
+
+class _Work:
+    """No good until it has run twice; a step of a task, and a tool."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def __call__(self) -> str:
+        with track_step("try"):
+            self.runs += 1
+            if self.runs < 2:
+                raise ValueError
+            return _status()
+
+    async def later(self) -> str:
+        return self()
+
+
+def loop(_: Kit) -> Any:
+    """Loops of tenacity: around a function, and around a block; and a step that is opened again."""
+    work = _Work()
+    with suppress(ValueError):
+        work()
+    seen = [work(), tenacity.Retrying()(_Work())]
+    for attempt in tenacity.Retrying():
+        with attempt:
+            seen.append(str(attempt.retry_state.attempt_number))
+    return seen
+
+
+async def loop_async(_: Kit) -> Any:
+    """The same with asyncio."""
+    seen = [await tenacity.AsyncRetrying()(_Work().later)]
+    async for attempt in tenacity.AsyncRetrying():
+        async with attempt:
+            seen.append(str(attempt.retry_state.attempt_number))
+    return seen
 
 
 class OldSyncAPIClient(openai.OpenAI):

@@ -113,6 +113,8 @@ PROGRAMS: list[tuple[Program, tuple[Any, ...]]] = [
     (t.anthropic_runner_async, t.ANTHROPIC),
     (scenes.session_tool, ()),
     (scenes.mcp_tool, ()),
+    (scenes.loop, ()),
+    (scenes.loop_async, ()),
 ]
 NATIVE = (left_open, t.anthropic_runner, t.anthropic_runner_async)
 """What also runs with the SDK's own spans, beside the programs with messages."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,24 @@ class Recorder:
         return relate(SpoolReading(self.directory))
 
     @contextmanager
-    def span(self, name: str, kind: str | None = None, *, seconds: float = 1, **attributes: Any) -> Iterator[None]:
-        """A span with attributes named as in `_semconv` (`COST_EXACT="0.1"`); ends `seconds` after its last child."""
+    def span(
+        self,
+        name: str,
+        kind: str | None = None,
+        *,
+        seconds: float = 1,
+        waste: Mapping[str, str] | None = None,
+        **attributes: Any,
+    ) -> Iterator[None]:
+        """A span with attributes named as in `_semconv` (`COST_EXACT="0.1"`); ends `seconds` after its last child.
+        `waste` is by class, beside its sum."""
         self.now += SECOND
         given = self._task[-1] | {getattr(names, key): value for key, value in attributes.items()}
         if kind is not None:
             given[names.SPAN_KIND] = kind
+        if waste is not None:
+            given[names.COST_WASTED_EXACT] = str(sum(map(Decimal, waste.values())))
+            given |= {names.WASTE_PREFIX + name + names.WASTE_EXACT_SUFFIX: waste[name] for name in waste}
         span = self._tracer.start_span(name, start_time=self.now, attributes=given)
         with trace.use_span(span):
             yield

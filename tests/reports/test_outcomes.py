@@ -66,12 +66,15 @@ def test_a_later_failure_changes_the_report(recorder: Recorder) -> None:
 
 def test_a_later_success_leaves_as_waste_what_was_waste_by_itself(recorder: Recorder) -> None:
     """Discarded steps and failed nested tasks."""
-    with recorder.task("resolve", A, "0.7", "0.4", OUTCOME="failed", COST_WASTED_EXACT="0.7", TASK_KEY="T-1"):
-        with recorder.span("step draft", "step", STEP_DISCARDED=True, COST_EXACT="0.1", COST_WASTED_EXACT="0.1"):
+    waste = {"discarded_step": "0.1", "failed_call": "0.2", "failed_task": "0.4"}
+    with recorder.task("resolve", A, "0.7", "0.4", OUTCOME="failed", waste=waste, TASK_KEY="T-1"):
+        with recorder.span(
+            "step draft", "step", STEP_DISCARDED=True, COST_EXACT="0.1", waste={"discarded_step": "0.1"}
+        ):
             recorder.call("0.1")
-        recorder.call("0.2", CALL_WASTED=True)
+        recorder.call("0.2", WASTE_CLASS="failed_call")
         recorder.call("0.1")
-        with recorder.task("part", B, "0.3", OUTCOME="failed", COST_WASTED_EXACT="0.3"):
+        with recorder.task("part", B, "0.3", OUTCOME="failed", waste={"failed_task": "0.3"}):
             recorder.call("0.3")
     say(recorder, "succeeded", START + DAY, key="T-1", value=Decimal("12.5"), quality=Decimal("0.9"))
     relations = recorder.relations()

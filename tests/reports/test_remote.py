@@ -47,7 +47,7 @@ def test_a_task_nested_in_a_remote_one_is_added_to_all_around_it(recorder: Recor
         recorder.call("0.1")
         with recorder.task("middle", "b", "0.2"):
             recorder.call("0.2")
-            with recorder.task("far", "c", "0.05", TASK_REMOTE=True, OUTCOME="failed", COST_WASTED_EXACT="0.05"):
+            with recorder.task("far", "c", "0.05", TASK_REMOTE=True, OUTCOME="failed", waste={"failed_task": "0.05"}):
                 recorder.call("0.05")
     relations = recorder.relations()
     assert figures(relations, "cost", "own", "wasted", "remote") == {

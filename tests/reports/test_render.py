@@ -31,14 +31,14 @@ def recorder(tmp_path: Path) -> Recorder:
     recorder = Recorder(tmp_path)
     draft = {"STEP_NAME": "draft", "STEP_DISCARDED": True, "STEP_DISCARD_REASON": "not valid"}
     with recorder.task("resolve", "a1", "0.0152", "0.0052", TASK_KEY="T-1", CALLS=3, RETRIES=1, COST_ESTIMATED=0.01):
-        with recorder.span("step draft", "step", **draft, COST_EXACT="0.005", COST_WASTED_EXACT="0.005"):
+        with recorder.span("step draft", "step", **draft, COST_EXACT="0.005", waste={"discarded_step": "0.005"}):
             failed = {"HTTP_STATUS": 429, "ERROR_TYPE": "429", "ATTEMPT_WAIT": 0.02}
             retried = recorder.open_call("0.005", INPUT_TOKENS=1200, CACHE_READ_TOKENS=1024, RESEND_COUNT=1)
             with retried, recorder.span("attempt 1", "attempt", **failed):
                 pass
             recorder.leaf("tool", "lookup", "0.0002", seconds=0.0001)
         with recorder.task(
-            "inner", "b2", "0.01", CALLS=2, UNPRICED_CALLS=1, OUTCOME="failed", COST_WASTED_EXACT="0.01"
+            "inner", "b2", "0.01", CALLS=2, UNPRICED_CALLS=1, OUTCOME="failed", waste={"failed_task": "0.01"}
         ):
             recorder.call("0.01", COST_STATUS="estimated", COST_REASON="aborted", OUTPUT_TOKENS=7, REASONING_TOKENS=5)
             recorder.call(None, "mystery")
@@ -96,7 +96,7 @@ def test_no_number_is_ever_cut(tmp_path: Path, width: int) -> None:
     """With every column there is, large amounts and long names, the tables still say it all."""
     recorder = Recorder(tmp_path)
     for outcome in ("succeeded", "failed", "abandoned", "pending"):
-        more = {"OUTCOME": outcome, "COST_ESTIMATED": 5000.0, "COST_WASTED_EXACT": "1234.56", "UNPRICED_CALLS": 1}
+        more = {"OUTCOME": outcome, "COST_ESTIMATED": 5000.0, "waste": {"reask": "1234.56"}, "UNPRICED_CALLS": 1}
         task = recorder.task("a_name_that_is_long_" * 4, outcome, "9876.54", CALLS=54321, RETRIES=4321, **more)
         with task, recorder.span("step", "step", STEP_NAME="deep " * 12, COST_EXACT="9876.54"):
             recorder.call("9876.54", "model-" * 8, INPUT_TOKENS=9876543, ERROR_TYPE="SomeLongNamedError" * 3)
@@ -172,7 +172,7 @@ def test_a_name_that_looks_like_a_row_of_ours_is_in_quotes(tmp_path: Path) -> No
 def test_a_cell_is_no_formula_and_a_number_no_exponent(tmp_path: Path, name: str) -> None:
     """Tiny shares are written out; tuples are words."""
     recorder = Recorder(tmp_path)
-    with recorder.task(name, "a", "1000", CALLS=1, COST_WASTED_EXACT="0.002"):
+    with recorder.task(name, "a", "1000", CALLS=1, waste={"reask": "0.002"}):
         recorder.call("1000")
     row = next(csv.DictReader(io.StringIO(as_csv(unit_cost(recorder.relations())))))
     assert row["name"].startswith("'")

@@ -59,9 +59,15 @@ def test_a_node_says_all_there_is_to_say(recorder: Recorder) -> None:
     """Tokens with their parts, time, retries, waste, outcome and error."""
     tokens = {"INPUT_TOKENS": 100, "CACHE_READ_TOKENS": 80, "OUTPUT_TOKENS": 30, "REASONING_TOKENS": 20}
     rolled = {"USAGE_INPUT": 100, "USAGE_CACHE_READ": 80, "USAGE_OUTPUT": 30, "USAGE_REASONING": 20}
-    more = {"OUTCOME": "failed", "OUTCOME_REASON": "no order", "COST_WASTED_EXACT": "0.1", "CALLS": 1, "RETRIES": 1}
+    more = {
+        "OUTCOME": "failed",
+        "OUTCOME_REASON": "no order",
+        "waste": {"failed_task": "0.1"},
+        "CALLS": 1,
+        "RETRIES": 1,
+    }
     with recorder.task("resolve", "a", "0.1", TASK_KEY="T-1", COST_ESTIMATED=0.05, **rolled, **more):
-        recorder.call("0.1", **tokens, RESEND_COUNT=1, CALL_WASTED=True, ERROR_TYPE="APIError", seconds=0.25)
+        recorder.call("0.1", **tokens, RESEND_COUNT=1, WASTE_CLASS="failed_call", ERROR_TYPE="APIError", seconds=0.25)
     task, call = task_tree(recorder.relations(), "a").nodes
     counts = {"input_tokens": 100, "cached_tokens": 80, "output_tokens": 30, "reasoning_tokens": 20}
     cost = {"cost": Decimal("0.1"), "wasted": Decimal("0.1")}
@@ -78,6 +84,7 @@ def test_a_node_says_all_there_is_to_say(recorder: Recorder) -> None:
         retries=1,
         outcome="failed",
         reason="no order",
+        waste={"failed_task": Decimal("0.1")},
         wasted_status="estimated",
         late=Decimal(0),
         **ids,
@@ -92,6 +99,7 @@ def test_a_node_says_all_there_is_to_say(recorder: Recorder) -> None:
         status="exact",
         seconds=0.25,
         retries=1,
+        waste={"failed_call": Decimal("0.1")},
         error="APIError",
         **ids,
         **cost,
@@ -192,7 +200,7 @@ def test_a_task_without_a_span_of_its_own_is_shown_by_its_key(recorder: Recorder
 
 def test_a_call_has_the_money_of_the_charge_that_stands_for_it(recorder: Recorder) -> None:
     """The SDK had ended the call's span before its cost was known: one line, no charge."""
-    cost = {"COST_STATUS": "estimated", "COST_REASON": "broken off", "CALL_COST": 0.1, "CALL_WASTED": True}
+    cost = {"COST_STATUS": "estimated", "COST_REASON": "broken off", "CALL_COST": 0.1, "WASTE_CLASS": "failed_call"}
     with recorder.task("resolve", "a", "0.4", CALLS=1):
         with recorder.open_call(None, COST_STATUS=""):
             recorder.leaf("charge", "gpt-5", **{"COST_EXACT": "0.1", **cost})

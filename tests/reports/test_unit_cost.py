@@ -28,7 +28,13 @@ def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
         [("0.1", "succeeded"), ("0.2", "succeeded"), ("0.3", "failed"), ("0.4", "abandoned"), ("0.05", "pending")]
     ):
         wasted = cost if outcome in ("failed", "abandoned") else "0"
-        more = {"OUTCOME": outcome, "COST_WASTED_EXACT": wasted, "COST_ESTIMATED": 0.05, "CALLS": 2, "RETRIES": 1}
+        more = {
+            "OUTCOME": outcome,
+            "waste": {f"{outcome}_task": wasted},
+            "COST_ESTIMATED": 0.05,
+            "CALLS": 2,
+            "RETRIES": 1,
+        }
         with recorder.task("resolve", f"t{number}", cost, **more):
             recorder.call(cost)
     result = report(recorder)
@@ -93,7 +99,7 @@ def test_money_outside_any_task_and_of_unfinished_tasks_has_rows(recorder: Recor
     with recorder.task("resolve", "a", "0.1", CALLS=1):
         recorder.call("0.1")
     with recorder.task("resolve", "gone", "9", drop=True):
-        recorder.call("0.02", CALL_WASTED=True)
+        recorder.call("0.02", WASTE_CLASS="failed_call")
     recorder.call("0.003", RESEND_COUNT=2)
     recorder.call(None, "mystery")
     with recorder.span("step draft", "step", STEP_NAME="draft", STEP_DISCARDED=True):
@@ -156,7 +162,7 @@ def test_money_that_comes_after_its_task_ended_is_in_every_figure(recorder: Reco
         recorder.call("0.1")
         with recorder.task("inner", "b", "0.2", CALLS=1):
             recorder.call("0.2")
-    recorder.call("0.05", TASK_ID="b", TASK_NAME="inner", CALL_WASTED=True, COST_STATUS="estimated")
+    recorder.call("0.05", TASK_ID="b", TASK_NAME="inner", WASTE_CLASS="failed_call", COST_STATUS="estimated")
     result = report(recorder)
     figures = {
         row.name: (row.total, row.late, row.wasted, row.estimated, row.calls) for row in (*result.rows, result.total)
@@ -188,7 +194,7 @@ def test_what_came_late_for_a_nested_task_but_in_time_for_its_parent_counts_once
 
 def test_late_money_of_a_failed_task_is_wasted(recorder: Recorder) -> None:
     """Like all it cost; late calls without a price make its cost a lower bound."""
-    with recorder.task("resolve", "a", "0.1", CALLS=1, OUTCOME="failed", COST_WASTED_EXACT="0.1"):
+    with recorder.task("resolve", "a", "0.1", CALLS=1, OUTCOME="failed", waste={"failed_task": "0.1"}):
         recorder.call("0.1")
     late = {"TASK_ID": "a", "TASK_NAME": "resolve"}
     recorder.call("0.02", **late)

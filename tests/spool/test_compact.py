@@ -79,6 +79,7 @@ def test_nothing_of_a_span_is_lost(tmp_path: Path) -> None:
                     names.CALLS: 3,
                     names.VALUE: 0.1,
                     names.COST_LATE: True,
+                    names.WASTE_CLASS: "loop",
                     names.TASK_NAME: ["not", "a", "text"],
                     names.RETRIES: 2**70,
                     names.QUALITY: float("nan"),

@@ -12,21 +12,23 @@ import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from taskmeter.account import Entry
-from taskmeter.records import Charge
+from taskmeter.records import Charge, WasteClass
 from taskmeter.scopes import charge, track_step, track_task, track_tool
 from taskmeter.telemetry.booking import book
 from taskmeter.telemetry.context import current_scope
 
 
-def call(amount: str, model: str = "gpt-x", *, wasted: bool = False) -> Entry:
+def call(amount: str, model: str = "gpt-x", *, waste: WasteClass | None = None) -> Entry:
     """What a priced call books."""
     cost = Decimal(amount)
     line = Charge("model", model, "input", Decimal(1), "token", cost, cost, cost)
-    return Entry(charges=(line,), calls=1, attempts=1, wasted=wasted)
+    return Entry(charges=(line,), calls=1, attempts=1, waste=waste)
 
 
-def spent(name: str | None, category: str, wasted: bool, model: str | None = None) -> frozenset[tuple[str, Any]]:
-    attributes: dict[str, Any] = {"taskmeter.cost.category": category, "taskmeter.cost.wasted": wasted}
+def spent(name: str | None, category: str, waste: str | None, model: str | None = None) -> frozenset[tuple[str, Any]]:
+    attributes: dict[str, Any] = {"taskmeter.cost.category": category, "taskmeter.cost.wasted": waste is not None}
+    if waste is not None:
+        attributes["taskmeter.waste.class"] = waste
     if name is not None:
         attributes["taskmeter.task.name"] = name
     if model is not None:
@@ -39,7 +41,7 @@ def test_cost_is_counted_by_task_category_model_and_waste(backend: Any) -> None:
     with track_task("resolve", key="T-1", customer="acme", labels={"tier": "gold"}):
         book(current_scope(), call("1"))
         book(current_scope(), call("2", "claude-y"))
-        book(current_scope(), call("4", wasted=True))
+        book(current_scope(), call("4", waste="failed_call"))
         with track_step("draft") as step:
             book(current_scope(), call("8"))
             charge("16", category="retrieval", item="pinecone")
@@ -47,11 +49,12 @@ def test_cost_is_counted_by_task_category_model_and_waste(backend: Any) -> None:
         charge("32", category="human", item="anna")
         charge("64", category="human", item="bert")
     assert backend.values("taskmeter.cost") == {
-        spent("resolve", "model", False, "gpt-x"): 1.0,
-        spent("resolve", "model", False, "claude-y"): 2.0,
-        spent("resolve", "model", True, "gpt-x"): 12.0,
-        spent("resolve", "retrieval", True): 16.0,
-        spent("resolve", "human", False): 96.0,
+        spent("resolve", "model", None, "gpt-x"): 1.0,
+        spent("resolve", "model", None, "claude-y"): 2.0,
+        spent("resolve", "model", "failed_call", "gpt-x"): 4.0,
+        spent("resolve", "model", "discarded_step", "gpt-x"): 8.0,
+        spent("resolve", "retrieval", "discarded_step"): 16.0,
+        spent("resolve", "human", None): 96.0,
     }
 
 
@@ -62,7 +65,10 @@ def test_a_failed_task_is_all_waste(backend: Any) -> None:
         with track_task("ask"):
             charge("2")
         task.fail()
-    assert backend.values("taskmeter.cost") == {spent("resolve", "other", True): 1.0, spent("ask", "other", False): 2.0}
+    assert backend.values("taskmeter.cost") == {
+        spent("resolve", "other", "failed_task"): 1.0,
+        spent("ask", "other", None): 2.0,
+    }
 
 
 @pytest.mark.parametrize("failed", [False, True])
@@ -74,23 +80,23 @@ def test_a_late_charge_is_counted_at_once_and_as_what_it_is(failed: bool, backen
         if failed:
             task.fail()
     background.run(charge, "2")
-    assert backend.values("taskmeter.cost") == {spent("resolve", "other", failed): 3.0}
+    assert backend.values("taskmeter.cost") == {spent("resolve", "other", "failed_task" if failed else None): 3.0}
     assert task.cost.wasted == (Decimal(3) if failed else Decimal(0))
 
 
 def test_spending_outside_any_task_is_counted_without_a_name(backend: Any) -> None:
     """Alone, or in a step."""
     charge("1")
-    book(None, call("2", wasted=True))
+    book(None, call("2", waste="failed_call"))
     with track_step("draft") as step:
         charge("4")
         with track_step("inner"):
             charge("8")
         step.discard()
     assert backend.values("taskmeter.cost") == {
-        spent(None, "other", False): 1.0,
-        spent(None, "model", True, "gpt-x"): 2.0,
-        spent(None, "other", True): 12.0,
+        spent(None, "other", None): 1.0,
+        spent(None, "model", "failed_call", "gpt-x"): 2.0,
+        spent(None, "other", "discarded_step"): 12.0,
     }
 
 
@@ -146,7 +152,7 @@ def test_metrics_are_complete_without_traces(backends: Any) -> None:
     with track_task("resolve"):
         charge("1")
     assert backend.spans == []
-    assert backend.values("taskmeter.cost") == {spent("resolve", "other", False): 1.0}
+    assert backend.values("taskmeter.cost") == {spent("resolve", "other", None): 1.0}
     assert list(backend.values("taskmeter.tasks").values()) == [1]
 
 
@@ -165,6 +171,6 @@ def test_sixteen_threads_start_with_the_same_instruments(backend: Any, caplog: p
         thread.start()
     for thread in threads:
         thread.join()
-    assert backend.values("taskmeter.cost") == {spent("resolve", "other", False): 400.0}
+    assert backend.values("taskmeter.cost") == {spent("resolve", "other", None): 400.0}
     assert list(backend.values("taskmeter.tasks").values()) == [1600]
     assert caplog.records == []

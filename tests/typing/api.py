@@ -9,12 +9,14 @@ from typing import Any, assert_type
 
 import taskmeter
 from taskmeter import (
+    Context,
     Cost,
     Task,
     Usage,
     carry,
     charge,
     current_task,
+    document,
     record_outcome,
     track_step,
     track_task,
@@ -122,6 +124,7 @@ def wrong_calls_are_errors() -> None:
 async def carried() -> None:
     """The function's own type."""
     assert_type(carry(key_of)("T-1", urgent=True), str)
+    assert_type(document("page", source="kb"), str)
     assert_type(await carry(coroutine)("T-1"), int)
     assert_type(carry(generator)("T-1"), Generator[int, str, bool])
     assert_type(carry(Desk().answer)("T-1"), bytes)
@@ -151,6 +154,7 @@ def figures(task: Task, step: Step) -> None:
     assert_type(task.cost, Cost)
     assert_type(task.cost.total, Decimal)
     assert_type(task.usage, Usage)
+    assert_type(task.context, Context)
     assert_type(task.usage.input_tokens, int)
     assert_type((task.calls, task.attempts, task.retries), tuple[int, int, int])
     assert_type((task.tool_runs, task.unpriced_calls, task.exposed_attempts), tuple[int, int, int])

@@ -8,12 +8,16 @@ lock per tree makes each booking atomic; it is held for arithmetic only, never a
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from itertools import count
+from typing import Final, NamedTuple
 
-from taskmeter.records import CATEGORIES, NO_USAGE, ZERO, Category, Charge, Cost, Part, Usage, add, subtract
+from taskmeter.account.context import Shares
+from taskmeter.account.pots import Pot, Sums
+from taskmeter.account.repeats import Repeats
+from taskmeter.records import NO_USAGE, ZERO, Category, Charge, Context, Cost, Usage, WasteClass, add, total
 
 MAX_ITEMS = 256
 """Distinct items a ledger tells apart; what comes after is booked under `OTHER_ITEM`. Bounds memory and metrics."""
@@ -21,6 +25,8 @@ OTHER_ITEM = "(other)"
 
 
 _Key = tuple[Category, str]
+_order: Final = count(1)
+"""Of condemnations, so that the first reason for an amount can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,94 +44,223 @@ class Entry:
     tool_runs: int = 0
     unpriced_calls: int = 0
     human_minutes: Decimal = ZERO
-    wasted: bool = False
-    """Whether the result was thrown away at once: a billed call that raised, an aborted stream."""
+    context: Shares | None = None
+    """What the input of the call was made of; `None` where that was not measured."""
+    cache_saved: Decimal = ZERO
+    waste: WasteClass | None = None
+    """Why it is waste at once: a billed call that raised, an aborted stream, a duplicate."""
 
 
 class LedgerLine(NamedTuple):
-    """An own cost by what it was spent on; `wasted` is part of `amount`."""
+    """An own cost by what it was spent on; what is in `waste`, by class, is part of `amount`."""
 
     category: Category
     item: str
     amount: Decimal
-    wasted: Decimal
+    waste: Mapping[WasteClass, Decimal]
+
+
+class _Tree:
+    """What all ledgers of a tree share."""
+
+    __slots__ = ("lock", "rejections")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.rejections = 0
 
 
 class Ledger:
-    """The account of one scope. Every method may be called from any thread, also after the scope has ended."""
+    """The account of one scope. Every method may be called from any thread, also after the scope has ended.
 
-    __slots__ = ("_condemned", "_drained", "_is_task", "_lock", "_own", "_parent", "_sums", "_task")
+    An amount is waste for one reason at most in each ledger: the first that was known there. What `condemn` finds
+    wasted already keeps its class, here and in every ledger above.
+    """
+
+    __slots__ = (
+        "_condemned",
+        "_drained",
+        "_epoch",
+        "_given",
+        "_input_tokens",
+        "_is_task",
+        "_order",
+        "_own",
+        "_parent",
+        "_rejections",
+        "_repeats",
+        "_sums",
+        "_task",
+        "_tree",
+        "_turns",
+    )
 
     def __init__(self, parent: Ledger | None = None, *, is_task: bool = True) -> None:
         self._parent = parent
         self._is_task = is_task
         self._task: Ledger = self if is_task or parent is None else parent._task
-        self._lock: threading.Lock = parent._lock if parent is not None else threading.Lock()
-        self._sums = _Sums()
-        self._own: dict[_Key, list[Decimal]] = {}
-        self._condemned = False
+        self._tree: _Tree = parent._tree if parent is not None else _Tree()
+        self._sums = Sums()
+        self._own: dict[_Key, Pot] = {}
+        self._condemned: WasteClass | None = None
+        self._order = 0
+        self._given: dict[_Key | None, Decimal] = {}
+        """What is waste because this ledger is condemned, by own line; in all under `None`."""
+        self._rejections = 0
+        self._epoch = 0
+        """How many rejections, here and above, this ledger has heard of."""
         self._drained = False
+        self._input_tokens = self._turns = 0
+        """Of the last call, and how many in a row had more than the one before."""
+        self._repeats: Repeats | None = None
+        if self._tree.rejections:
+            self._epoch = sum(ledger._rejections for ledger in self._upwards())
 
     def book(self, entry: Entry) -> list[LedgerLine]:
         """Books `entry` here and in every ledger above. Returns its lines if it came late, after its task was drained;
         else none, as `drain` will give them."""
-        with self._lock:
-            wasted = entry.wasted
+        with self._tree.lock:
+            self._hear()
+            turns = self._grown(entry)
+            waste, by = entry.waste, None
             amounts = [(self._task._own_key(charge), charge.amount) for charge in entry.charges]
-            is_own = True
+            is_own, by_own = True, False
             for ledger in self._upwards():
-                wasted = wasted or ledger._condemned
-                ledger._sums.add(entry, wasted=wasted)
+                if entry.waste is None and ledger._condemned and (by is None or ledger._order < by._order):
+                    if by is not None:
+                        by._give(amounts, own=by_own)
+                    waste, by, by_own = ledger._condemned, ledger, is_own
+                ledger._sums.add(entry, waste)
+                ledger._sums.growing_turns = max(ledger._sums.growing_turns, turns)
                 if is_own:
-                    ledger._book_own(amounts, wasted=wasted)
+                    for key, amount in amounts:
+                        ledger._line(key).add(amount, waste)
                     is_own = not ledger._is_task
+            if by is not None:
+                by._give(amounts, own=by_own)
             if not self._task._drained:
                 return []
-            return [LedgerLine(*key, amount, amount if wasted else ZERO) for key, amount in amounts]
+            return [LedgerLine(*key, amount, {} if waste is None else {waste: amount}) for key, amount in amounts]
 
-    def condemn(self) -> None:
-        """Makes everything booked here waste, and everything that comes later. For discarded steps, failed tasks."""
-        with self._lock:
+    def _grown(self, entry: Entry) -> int:
+        """How many calls in a row now had more input than the one before."""
+        if entry.calls == 1 and (tokens := entry.usage.input_tokens):
+            self._turns = self._turns + 1 if tokens > self._input_tokens else 1
+            self._input_tokens = tokens
+        return self._turns
+
+    def _give(self, amounts: list[tuple[_Key, Decimal]], *, own: bool) -> None:
+        for key, amount in amounts:
+            self._given[None] = add(self._given.get(None, ZERO), amount)
+            if own:
+                self._given[key] = add(self._given.get(key, ZERO), amount)
+
+    def condemn(self, waste: WasteClass) -> None:
+        """Makes what was booked here, and what comes later, waste of that class. For discarded steps, failed tasks."""
+        with self._tree.lock:
             if self._condemned:
                 return
-            self._condemned = True
-            moved = self._sums.waste_all()
-            own_moved = {key: subtract(line[0], line[1]) for key, line in self._own.items()}
-            own = True
-            for ledger in self._upwards():
-                if ledger is not self:
-                    if ledger._condemned:
-                        break  # already waste there, and above
-                    ledger._sums.wasted = add(ledger._sums.wasted, moved)
-                if own:
-                    for key, amount in own_moved.items():
-                        line = ledger._own[key]
-                        line[1] = add(line[1], amount)
-                    own = not ledger._is_task
+            self._hear()
+            self._given = self._reject(waste)
+            self._condemned, self._order = waste, next(_order)
+
+    def reject(self) -> None:
+        """Makes what was booked here so far, in open scopes inside as well, the waste of a re-ask; not what comes
+        later."""
+        with self._tree.lock:
+            self._hear()
+            self._reject("reask")
+            self._rejections += 1
+            self._epoch += 1
+            self._tree.rejections += 1
+            self._count_reask()
+
+    def reask(self) -> None:
+        """Says that what was done here is done anew, as its result was rejected: what is not waste for another reason
+        than that is the waste of a re-ask."""
+        with self._tree.lock:
+            self._hear()
+            self._count_reask()
+            if self._condemned is None:
+                self._given = self._reject("reask")
+                self._order = next(_order)
+            else:
+                self._move("reask")
+            self._condemned = "reask"
+
+    def _count_reask(self) -> None:
+        for ledger in self._upwards():
+            ledger._sums.reasks += 1
+
+    def _hear(self) -> None:
+        """Makes waste here, and in the ledgers above, of what was rejected above since. They have it already where it
+        was rejected, and beyond."""
+        if not self._tree.rejections:
+            return
+        heard = 0
+        for ledger in reversed(list(self._upwards())):
+            heard += ledger._rejections
+            if ledger._epoch != heard:
+                ledger._epoch = heard
+                for pot in (ledger._sums.all, *ledger._own.values()):
+                    pot.waste_rest("reask")
+
+    def _reject(self, waste: WasteClass) -> dict[_Key | None, Decimal]:
+        """Makes what is not waste yet waste, here and above; up to where all is waste already. Returns how much."""
+        given: dict[_Key | None, Decimal] = {None: self._sums.all.waste_rest(waste)}
+        given |= {key: pot.waste_rest(waste) for key, pot in self._own.items()}
+        own = not self._is_task
+        for ledger in self._above():
+            if ledger._condemned:
+                break
+            ledger._sums.all.waste_more(given[None], waste)
+            if own:
+                for key, pot in ledger._own.items():
+                    pot.waste_more(given.get(key, ZERO), waste)
+                own = not ledger._is_task
+        return given
+
+    def _move(self, waste: WasteClass) -> None:
+        """Gives what is waste because this ledger is condemned another class, wherever it has the one from here."""
+        before, own = self._condemned, True
+        if before is None or before == waste:
+            return
+        for ledger in self._upwards():
+            if ledger._condemned and ledger._order < self._order:
+                break
+            ledger._sums.all.move(self._given.get(None, ZERO), before, waste)
+            if own:
+                for key, pot in ledger._own.items():
+                    pot.move(self._given.get(key, ZERO), before, waste)
+                own = not ledger._is_task
 
     def drain(self) -> list[LedgerLine]:
         """The own lines of a task that has ended, once; entries booked from now on are late. All of it is waste inside
         a step or task that is waste already."""
-        with self._lock:
+        with self._tree.lock:
             if self._drained:
                 return []
+            self._hear()
             self._drained = True
-            doomed = any(ledger._condemned for ledger in self._upwards())
-            return [
-                LedgerLine(*key, amount, amount if doomed else wasted) for key, (amount, wasted) in self._own.items()
-            ]
+            doom = min(
+                (ledger for ledger in self._upwards() if ledger._condemned),
+                key=lambda ledger: ledger._order,
+                default=None,
+            )
+            if doom is None or doom._condemned is None:
+                return [LedgerLine(*key, pot.amount, dict(pot.waste)) for key, pot in self._own.items()]
+            return [LedgerLine(*key, pot.amount, pot.wasted_with(doom._condemned)) for key, pot in self._own.items()]
 
     def cost(self) -> Cost:
         """A consistent snapshot."""
-        with self._lock:
+        with self._tree.lock:
+            self._hear()
             sums = self._sums
-            own = ZERO
-            for line in self._own.values():
-                own = add(own, line[0])
             return Cost(
-                total=sums.total,
-                self=own,
-                wasted=sums.wasted,
+                total=sums.all.amount,
+                self=total(pot.amount for pot in self._own.values()),
+                wasted=sums.all.wasted,
+                waste=dict(sums.all.waste),
                 estimated=sums.estimated,
                 list=sums.list,
                 contracted=sums.contracted,
@@ -134,12 +269,40 @@ class Ledger:
                 retrieval=sums.by_category["retrieval"],
                 human=sums.by_category["human"],
                 other=sums.by_category["other"],
+                reasoning=sums.reasoning,
+                cache_saved=sums.cache_saved,
             )
+
+    def context(self) -> Context:
+        """What the input of all calls was made of, nested tasks included."""
+        with self._tree.lock:
+            return self._sums.context.snapshot()
 
     def usage(self) -> Usage:
         """Tokens and fees of all calls, nested tasks included."""
-        with self._lock:
+        with self._tree.lock:
             return Usage(dict(self._sums.tokens), dict(self._sums.fees))
+
+    @property
+    def repeats(self) -> Repeats:
+        """What the task has asked and done before."""
+        task = self._task
+        with self._tree.lock:
+            if task._repeats is None:
+                task._repeats = Repeats()
+            return task._repeats
+
+    def standing(self, since: int | None = None) -> int | None:
+        """A stamp for what is done here now, to be given back as `since`: `None` if its result was rejected by then,
+        as was that of all here, up to the task."""
+        stamp = 0
+        for ledger in self._upwards():
+            if ledger._condemned:
+                return None
+            stamp += ledger._rejections
+            if ledger._is_task:
+                break
+        return stamp if since is None or since == stamp else None
 
     @property
     def is_drained(self) -> bool:
@@ -159,7 +322,7 @@ class Ledger:
     @property
     def retries(self) -> int:
         """Attempts beyond the first of each call."""
-        with self._lock:
+        with self._tree.lock:
             return self._sums.attempts - self._sums.calls
 
     @property
@@ -187,84 +350,45 @@ class Ledger:
         """Minutes that people spent, nested tasks included."""
         return self._sums.human_minutes
 
+    @property
+    def reasks(self) -> int:
+        """Answers that were rejected and asked for anew, nested tasks included."""
+        return self._sums.reasks
+
+    @property
+    def duplicate_calls(self) -> int:
+        """Calls that asked again for an answer that the task had got, nested tasks included."""
+        return self._sums.duplicate_calls
+
+    @property
+    def looped_tool_runs(self) -> int:
+        """Tool runs that repeated those before them once too often, nested tasks included."""
+        return self._sums.looped_tool_runs
+
+    @property
+    def growing_turns(self) -> int:
+        """The most calls in a row, of one scope in here, each of which had more input than the one before."""
+        return self._sums.growing_turns
+
     def _upwards(self) -> Iterator[Ledger]:
         ledger: Ledger | None = self
         while ledger is not None:
             yield ledger
             ledger = ledger._parent
 
+    def _above(self) -> Iterator[Ledger]:
+        return iter(()) if self._parent is None else self._parent._upwards()
+
     def _own_key(self, charge: Charge) -> _Key:
         """Under what an own line of this task is kept, from now on: its overflow line once there are too many."""
         key = (charge.category, charge.item)
         if key not in self._own and len(self._own) >= MAX_ITEMS:
             key = (charge.category, OTHER_ITEM)
-        self._own.setdefault(key, [ZERO, ZERO])
+        self._line(key)
         return key
 
-    def _book_own(self, amounts: list[tuple[_Key, Decimal]], *, wasted: bool) -> None:
-        for key, amount in amounts:
-            line = self._own.setdefault(key, [ZERO, ZERO])
-            line[0] = add(line[0], amount)
-            if wasted:
-                line[1] = add(line[1], amount)
-
-
-class _Sums:
-    """The inclusive totals of a ledger. Mutated under the tree's lock."""
-
-    __slots__ = (
-        "attempts",
-        "by_category",
-        "calls",
-        "contracted",
-        "estimated",
-        "exposed_attempts",
-        "fees",
-        "human_minutes",
-        "list",
-        "retry_ns",
-        "tokens",
-        "tool_runs",
-        "total",
-        "unpriced_calls",
-        "wasted",
-    )
-
-    def __init__(self) -> None:
-        self.total = self.wasted = self.estimated = self.list = self.contracted = ZERO
-        self.by_category: dict[Category, Decimal] = dict.fromkeys(CATEGORIES, ZERO)
-        self.tokens: dict[Part, int] = {}
-        self.fees: dict[str, int] = {}
-        self.calls = self.attempts = self.tool_runs = self.unpriced_calls = 0
-        self.exposed_attempts = self.retry_ns = 0
-        self.human_minutes = ZERO
-
-    def add(self, entry: Entry, *, wasted: bool) -> None:
-        self.calls += entry.calls
-        self.attempts += entry.attempts
-        self.exposed_attempts += entry.exposed_attempts
-        self.retry_ns += entry.retry_ns
-        self.tool_runs += entry.tool_runs
-        self.unpriced_calls += entry.unpriced_calls
-        if entry.human_minutes:
-            self.human_minutes = add(self.human_minutes, entry.human_minutes)
-        for part, count in entry.usage.tokens.items():
-            self.tokens[part] = self.tokens.get(part, 0) + count
-        for fee, count in entry.usage.fees.items():
-            self.fees[fee] = self.fees.get(fee, 0) + count
-        for charge in entry.charges:
-            amount = charge.amount
-            self.total = add(self.total, amount)
-            self.list = add(self.list, charge.list_amount)
-            self.contracted = add(self.contracted, charge.contracted_amount)
-            self.by_category[charge.category] = add(self.by_category[charge.category], amount)
-            if charge.estimated:
-                self.estimated = add(self.estimated, amount)
-            if wasted:
-                self.wasted = add(self.wasted, amount)
-
-    def waste_all(self) -> Decimal:
-        """Makes the whole total waste; returns by how much the waste grew."""
-        moved = subtract(self.total, self.wasted)
-        self.wasted = self.total
-        return moved
+    def _line(self, key: _Key) -> Pot:
+        pot = self._own.get(key)
+        if pot is None:
+            pot = self._own[key] = Pot()
+        return pot

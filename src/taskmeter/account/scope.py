@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from taskmeter.account.ledger import Ledger
+from taskmeter.account.sent import Sent
 from taskmeter.records import Outcome
+
+MOST_STEPS: Final = 256
+"""Names of steps that an open scope tells apart, to see which is a repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,41 @@ class Scope:
     closed: bool = False
     held: list[Any] = field(default_factory=list[Any])
     """Of a task: what is to be pictured when it ends. Not for the account."""
+    rejected: bool = False
+    """Of a step: whether it was discarded, or ended with an exception."""
+    reask_reason: str | None = None
+    """Why the last answer in it was rejected."""
+    steps: dict[str, Scope] = field(default_factory=dict[str, Any])
+    """The last step of each name that was opened inside."""
+    beside: bool = False
+    """Of a step: whether another of its name was open at the same time, so that none is a repeat of the other."""
+    sent: Sent | None = None
+    """Of a task that is open: what its calls have sent so far."""
     process: int = field(default_factory=os.getpid)
     """Where its ledger is; a forked process has but a copy."""
+
+    def end(self) -> None:
+        """Nothing is opened inside any more."""
+        self.closed = True
+        self.steps.clear()  # they know this scope: let go, so that no cycle is left to collect
+
+    def opens(self, name: str, step: Scope) -> None:
+        """`step` is opened inside. What the one before it of that name cost is waste, if that was rejected."""
+        before = self.steps.pop(name, None)  # by one thread only
+        if before is not None and not before.closed:
+            before.beside = step.beside = True
+        elif before is not None and before.rejected and not before.beside:
+            before.ledger.reask()
+        if len(self.steps) < MOST_STEPS:
+            self.steps[name] = step
+
+    @property
+    def owner(self) -> Scope:
+        """The scope of the task it is or is in; of a step outside any task the outermost step around it."""
+        scope = self
+        while scope.step is not None and scope.parent is not None:
+            scope = scope.parent
+        return scope
 
     @property
     def is_late(self) -> bool:

@@ -12,12 +12,15 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from taskmeter import pricing
-from taskmeter._config import Settings, prices_from_environment
+from taskmeter._config import Settings, WasteRules, checked_rules, prices_from_environment
 from taskmeter._guard import guarded
-from taskmeter.capture import old_retries, sessions, tools
+from taskmeter.account import use_rules
+from taskmeter.account.sent import use_context
+from taskmeter.capture import old_retries, reasks, sessions, tools
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.bodies import HTTP_BODIES, HTTP_CLOSES, close_response, iter_bytes, iter_bytes_async
 from taskmeter.capture.clock import use_clock
+from taskmeter.capture.context import checked_context
 from taskmeter.capture.driver import Driver
 from taskmeter.capture.hooks import Hook, Hooks, HookStatus, is_hook
 from taskmeter.capture.inherited import Inherited
@@ -101,6 +104,7 @@ _installed = Hooks(
         *old_retries.hooks(),
         *sessions.hooks(lambda: _clients.all),
         *tools.hooks(lambda: _clients.all),
+        *reasks.hooks(lambda: _clients.all),
         # Of the HTTP client that the SDK at hand is built on; neither is imported by us.
         *(
             Hook(http, "Response", name, wrapper, breaker)
@@ -118,7 +122,7 @@ _inherited = Inherited([hook for hook in _seams if hook.attribute == "request"])
 _lock = threading.RLock()  # a signal handler may come back here
 
 
-def instrument(
+def instrument(  # noqa: PLR0913 - each setting is said by name
     client: Client | None = None,
     /,
     *,
@@ -127,6 +131,8 @@ def instrument(
     stream_usage: bool = True,
     tokenizer: str | None = None,
     trust_remote_tasks: bool = False,
+    context: bool = True,
+    waste: WasteRules | None = None,
     clock: Callable[[], int] = time_ns,
 ) -> None:
     """Observes every OpenAI and Anthropic client of the process, or only `client` and its `with_options` clones.
@@ -135,7 +141,9 @@ def instrument(
     replaced. `stream_usage` asks OpenAI and Azure to state the usage of a chat stream, and hides the extra chunk that
     brings it. `tokenizer` names a tiktoken encoding (`o200k_base`) for the estimates of requests whose usage is not
     stated (needs the extra `tokens`); by default they are UTF-8 bytes / 4. `trust_remote_tasks` believes the
-    baggage of inbound requests when it names the task of the caller: say so only where every caller is yours. `clock`
+    baggage of inbound requests when it names the task of the caller: say so only where every caller is yours. `context`
+    measures what the input of each call is made of, by lengths only, and which calls are repeated. `waste` says from
+    which thresholds on repetition is waste. `clock`
     tells the time, in Unix ns, whose prices a call has: replays and tests give that of the calls; where it fails,
     they are unpriced. Works before or after the SDKs are imported; calling it again changes the settings only. The
     price file that `TASKMETER_CONFIG` names, or else `taskmeter.toml` in the working directory, is read the first time,
@@ -156,6 +164,9 @@ def instrument(
             )
             raise UsageError(msg)
     trusted = checked_trust(trust_remote_tasks)
+    rules = checked_rules(waste)
+    use_context(on=checked_context(context))
+    use_rules(rules)
     use_tokenizer(tokenizer)
     use_clock(clock)
     if not pricing.chosen():

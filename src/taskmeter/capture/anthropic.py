@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from taskmeter.capture.anthropic_prompt import read_prompt
 from taskmeter.capture.anthropic_usage import VARIANTS, read_message
 from taskmeter.capture.counts import fields_of, is_count
+from taskmeter.capture.prompt import Walk
 from taskmeter.capture.provider import Client, Options, is_post, request_path
 from taskmeter.capture.reading import Reading, StreamReader, field, items, text_field
 from taskmeter.capture.tokens import estimated_tokens, how, request_tokens, utf8_length
@@ -55,6 +57,10 @@ class Anthropic:
     def read(self, body: object, operation: str, request: Mapping[str, object]) -> Reading:
         """A message."""
         return read_message(fields_of(body), request)
+
+    def read_prompt(self, request: Mapping[str, object], operation: str, walk: Walk) -> Mapping[str, object]:
+        """That of a message."""
+        return read_prompt(request, walk)
 
     def stream_reader(self, operation: str, *, asked: bool) -> StreamReader:
         """Reads message events."""

@@ -16,18 +16,19 @@ from opentelemetry.context import Context
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
-from taskmeter.account import Entry
 from taskmeter.capture import open_calls, waiting
 from taskmeter.capture.clock import now_ns
+from taskmeter.capture.context import measured, shared_out
 from taskmeter.capture.estimating import estimate
 from taskmeter.capture.picture import Picture
 from taskmeter.capture.priced import price_reading
 from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
 from taskmeter.capture.reading import Reading
+from taskmeter.capture.repeats import Asked
 from taskmeter.capture.result import Result
 from taskmeter.capture.stated import HEADER
 from taskmeter.capture.terms import terms_of
-from taskmeter.records import NO_USAGE, Priced
+from taskmeter.records import Priced, WasteClass
 from taskmeter.telemetry import collected, known, providers
 from taskmeter.telemetry.attributes import Attributes
 from taskmeter.telemetry.baggage import without_task
@@ -72,7 +73,10 @@ class Call:
         self._stated_cost: str | None = None
         """What a gateway says in a header that the answer cost."""
         self._model = str(self._request.get("model", ""))
+        self.prompt = measured(provider.read_prompt, self._request, operation, self._scope, self._provider_name)
+        """What was asked, without its text; `None` where that is not measured."""
         self._result = Result(self._model)
+        self._asked = Asked(self._scope, self.prompt, operation, self._request)
         self._tentative_path = request_path(options) if tentative else None
         """The path, of what is a call only if its answer turns out to state tokens."""
         self._unfinished: Reading | None = None
@@ -98,6 +102,8 @@ class Call:
         context = without_task(otel.set_value(known.CALL, self))
         native = provider.opens_span(client, options)
         self._picture = Picture(self._shared, client, self._scope, context, streams=streams, native=native)
+        if self.prompt is not None:
+            self._picture.fingerprint = self.prompt.fingerprint.hex()
         self._attempts = self._picture.attempts
         self.known = self._picture.known
         if not tentative:
@@ -191,13 +197,13 @@ class Call:
             # Now, as the SDK ends its own span before the stream is exhausted.
             self._settle(self._reader.reading(self._request))
 
-    def answer(self, body: object, *, wasted: bool = False) -> None:
-        """Reads a whole response, parsed or as decoded JSON; `wasted` if the application will not get it."""
+    def answer(self, body: object, *, lost: bool = False) -> None:
+        """Reads a whole response, parsed or as decoded JSON; `lost` if the application will not get it."""
         if self._ended.locked():
             return
         if self._result.priced is not None:
             self._set_aside()
-        self._result.wasted = wasted
+        self._result.waste = "failed_call" if lost else None
         reading = self._provider.read(body, self._operation, self._request)
         if self._waiting_for is not None and reading.response_id != self._waiting_for:
             return  # something about the answer, such as its items or its content
@@ -209,12 +215,10 @@ class Call:
 
     def _set_aside(self) -> None:
         """The application's middleware asked again: what the answer before cost is waste, and no part of the last's."""
-        result, self._result = self._result, replace(self._result, reading=None, priced=None)
-        if (priced := result.priced) is None:
-            return
-        unpriced = priced.status == "unpriced"
-        book(self._scope, Entry(priced.charges, result.usage or NO_USAGE, unpriced_calls=int(unpriced), wasted=True))
-        self._picture.emit_leaf(priced, self._model, wasted=True)
+        result, self._result = self._result, replace(self._result, reading=None, priced=None, context=None)
+        if result.priced is not None:
+            book(self._scope, replace(result.entry(), waste="retry"))
+            self._picture.emit_leaf(result, self._model, waste="retry")
 
     def _settle(self, reading: Reading) -> None:
         """Prices what was read, and puts that on the span while it is open."""
@@ -228,6 +232,8 @@ class Call:
         self._result.reading = reading
         self._result.priced = _UNPRICED  # stays if the next line fails
         self._result.priced = self._price(reading)
+        self._result.context = shared_out(self.prompt, reading.usage, self._result.priced)
+        self._result.waste = self._result.waste or self._asked.waste(reading)
         self._picture.settled(self._result)
 
     def _price(self, reading: Reading) -> Priced:
@@ -262,7 +268,7 @@ class Call:
             if error is not None and not self.pending:
                 self._give_up(error)
         with guarded("capture.end_span"):
-            self._result.wasted = error_type is not None or (how in ("closed", "dropped") and not self._whole)
+            self._result.waste = self._waste(how, failed=error_type is not None)
             self._picture.end(self._result, error_type)
         with guarded("capture.known"):
             self._picture.tell(self._result)
@@ -347,19 +353,24 @@ class Call:
         else:
             self._settle(Reading(doubt="its body was not read through the SDK" if self.pending else ""))
 
+    def _waste(self, how: Ending, *, failed: bool) -> WasteClass | None:
+        """Why the answer is waste at once, if it is."""
+        if failed:
+            return "failed_call"
+        if how in ("closed", "dropped") and not self._whole:
+            return "aborted_stream"
+        return self._asked.waste(self._result.reading)
+
     def _book(self) -> None:
-        priced = self._result.priced
-        entry = Entry(
-            charges=priced.charges if priced is not None else (),
-            usage=self._result.usage or NO_USAGE,
+        entry = replace(
+            self._result.entry(),
             calls=1,
             attempts=1 + self._attempts.retries + self._repeats,
             exposed_attempts=self._attempts.exposed,
             retry_ns=self._attempts.lost_ns,
-            unpriced_calls=1 if priced is not None and priced.status == "unpriced" else 0,
-            wasted=self._result.wasted,
         )
         book(self._scope, entry)
+        self._asked.ended(got=entry.waste not in ("failed_call", "aborted_stream"))
 
     def _count(self, error_type: str | None) -> None:
         if self._picture.silent:

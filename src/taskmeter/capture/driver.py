@@ -310,7 +310,7 @@ def _read_answer(call: Call, result: Any, response: Any) -> None:
         if result is not None:
             hold(response, call)
     elif response.is_success:
-        call.answer(_json(response), wasted=result is None)
+        call.answer(_json(response), lost=result is None)
 
 
 def _retrieved(args: Args, kwargs: Kwargs, breaker: Breaker) -> Call | None:

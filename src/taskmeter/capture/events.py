@@ -14,7 +14,7 @@ from taskmeter.capture.origins import Origin
 from taskmeter.capture.priced import price_reading
 from taskmeter.capture.reading import Reading
 from taskmeter.capture.terms import session_terms
-from taskmeter.records import NO_USAGE
+from taskmeter.records import NO_USAGE, WasteClass
 from taskmeter.telemetry import providers, spans
 from taskmeter.telemetry.attributes import (
     Attributes,
@@ -57,10 +57,10 @@ class EventCall:
         priced = price_reading(
             reading, provider=self._server.provider, model=self.model, at_ns=self._at_ns, terms=terms
         )
-        wasted = error_type is not None
+        waste: WasteClass | None = None if error_type is None else "failed_call"
         unpriced = int(priced.status == "unpriced")
         usage = reading.usage or NO_USAGE
-        entry = Entry(priced.charges, usage, calls=1, attempts=1, unpriced_calls=unpriced, wasted=wasted)
+        entry = Entry(priced.charges, usage, calls=1, attempts=1, unpriced_calls=unpriced, waste=waste)
         shared: Attributes = {
             names.OPERATION: self.operation,
             names.PROVIDER: self._server.provider,
@@ -83,8 +83,8 @@ class EventCall:
             attributes[names.RESPONSE_MODEL] = reading.model
         if reading.finish_reasons:
             attributes[names.FINISH_REASONS] = list(reading.finish_reasons)
-        if wasted and priced.charges:
-            attributes[names.CALL_WASTED] = True
+        if waste is not None and priced.charges:
+            attributes[names.WASTE_CLASS] = waste
         title = f"{self.operation} {self.model or reading.model or ''}".rstrip()
         span = spans.start(title, attributes, kind=SpanKind.CLIENT, context=self._context, start_ns=self._start_ns)
         spans.end(span, error_type=error_type)

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import cast
 
+from taskmeter.capture.openai_prompt import read_prompt
 from taskmeter.capture.openai_stream import OpenAIStreamReader
 from taskmeter.capture.openai_usage import last_speech_event, read_answer, request_units
+from taskmeter.capture.prompt import Walk
 from taskmeter.capture.provider import Client, Options, is_post, is_raw, request_body, request_path
 from taskmeter.capture.reading import Reading, StreamReader, field, items, text_field
 from taskmeter.pricing import provider_of
@@ -98,6 +100,10 @@ class OpenAI:
         if reading.usage is None and (units := request_units(operation, request)) is not None:
             return Reading(usage=units, doubt="the answer states no usage: characters of the request counted here")
         return reading
+
+    def read_prompt(self, request: Mapping[str, object], operation: str, walk: Walk) -> Mapping[str, object]:
+        """Any endpoint's."""
+        return read_prompt(request, operation, walk)
 
     def stream_reader(self, operation: str, *, asked: bool) -> StreamReader:
         """Events say by themselves which API they are of."""

@@ -18,6 +18,8 @@ _IN_PROGRESS: Final = frozenset({"queued", "in_progress", "requires_action", "ca
 _FAILED: Final = frozenset({"failed", "cancelled", "expired"})
 _LATER: Final = frozenset({"response", "thread.run", "video"})
 """`object` of what may be answered before it is made, and is then polled by its id."""
+_FUNCTION_CALLS: Final = frozenset({"function_call", "custom_tool_call"})
+"""Items of a Response that ask the application to run a tool."""
 _FREE_MODELS: Final = ("omni-moderation", "text-moderation")
 _COSTS: Final = ("cost", "cost_in_usd_ticks")
 """Fields of a usage that may state what the call cost."""
@@ -54,6 +56,7 @@ def read_answer(body: object, operation: str) -> Reading:
         free="OpenAI's moderation is free" if model is not None and model.startswith(_FREE_MODELS) else "",
         in_progress=status in _IN_PROGRESS and answer.get("object") in _LATER and usage is None,
         error_type=_error_type(answer, status) if status in _FAILED else None,
+        calls_tools=any(text_field(item, "type") in _FUNCTION_CALLS for item in items(answer.get("output"))),
     )
 
 

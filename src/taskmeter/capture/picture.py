@@ -11,15 +11,16 @@ from opentelemetry.trace import Span, SpanKind
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
-from taskmeter.account import Scope
+from taskmeter.account import Scope, Shares
 from taskmeter.capture.attempts import Attempts
 from taskmeter.capture.provider import Client
 from taskmeter.capture.reading import Reading
 from taskmeter.capture.result import Result
-from taskmeter.records import Priced
+from taskmeter.records import Priced, WasteClass
 from taskmeter.telemetry import known, leaves, spans, suppression
 from taskmeter.telemetry.attributes import (
     Attributes,
+    context_attributes,
     cost_attributes,
     identity_attributes,
     late_attributes,
@@ -43,6 +44,7 @@ class Picture:
         "_streams",
         "attempts",
         "context",
+        "fingerprint",
         "known",
         "native",
         "silent",
@@ -60,13 +62,15 @@ class Picture:
         self._start_ns = time.time_ns()
         self._outer_span = trace.get_current_span()
         self._span: Span = trace.INVALID_SPAN
-        self._on_span: Priced | None = None
+        self._on_span: tuple[Priced | None, Shares | None] | None = None
         self.silent = suppression.silent_calls()
         """Whether somebody asked for no span and no metric of it. It is booked all the same."""
         self.native = native
         """Whether the span is the SDK's own: never a second one for the same call."""
         self.context = with_stamp(names.ANTHROPIC_SCOPE_PREFIX, context) if native else context
         """What the request runs in."""
+        self.fingerprint: str | None = None
+        """By which the same request is known again; keyed."""
         self.attempts = Attempts(self._start_ns, self._identity)
         self.known = known.KnownCall(
             names.INSTRUMENTATION_NAME,
@@ -124,12 +128,12 @@ class Picture:
         """`result` is priced."""
         if self.annotates:
             self._span.set_attributes(self._result_attributes(result))
-            self._on_span = result.priced
+            self._on_span = result.priced, result.context
 
     def failed(self, result: Result) -> None:
         """The call fails while the span that it `annotates` is open."""
         self._span.set_attributes(self._end_attributes(result))
-        self._on_span = result.priced
+        self._on_span = result.priced, result.context
 
     def end_native(self) -> None:
         """Ends the SDK's own span, as nobody else will."""
@@ -147,21 +151,22 @@ class Picture:
         elif self._span.is_recording():
             self._span.set_attributes(attributes)
         elif self._on_span is not None:
-            result.priced = self._on_span  # what is on the wire is what is booked
+            result.priced, result.context = self._on_span  # what is on the wire is what is booked
         elif result.priced is not None:
-            self.emit_leaf(result.priced, result.model, wasted=result.wasted)
+            self.emit_leaf(result, result.model, waste=result.waste)
 
-    def emit_leaf(self, priced: Priced, model: str, *, wasted: bool) -> None:
+    def emit_leaf(self, result: Result, model: str, *, waste: WasteClass | None) -> None:
         """Gives money a leaf span of its own: the SDK ended its span before anything could be put on it."""
-        if priced.amount is not None:
-            attributes = _leaf_attributes(priced, model)
-            leaves.emit_leaf(model, attributes, self._scope, context=self.context, wasted=wasted)
+        priced = result.priced
+        if priced is not None and priced.amount is not None:
+            attributes = _leaf_attributes(priced, model, result.context)
+            leaves.emit_leaf(model, attributes, self._scope, context=self.context, waste=waste)
 
     def _hold_leaf(self, result: Result, priced: Priced) -> None:
         """For the span of whoever asked for silence, as it pictures the call instead; else for the end of the task."""
         if priced.amount is not None:
-            attributes = _leaf_attributes(priced, result.model)
-            self.known.leaf = leaves.hold(result.model, attributes, self._scope, wasted=result.wasted)
+            attributes = _leaf_attributes(priced, result.model, result.context)
+            self.known.leaf = leaves.hold(result.model, attributes, self._scope, waste=result.waste)
 
     def tell(self, result: Result) -> None:
         """Makes known what came of it."""
@@ -186,8 +191,12 @@ class Picture:
         attributes = late_attributes(self._scope)
         if result.priced is not None:
             attributes |= cost_attributes(result.priced)
-            if result.wasted:
-                attributes[names.CALL_WASTED] = True
+            if result.waste is not None:
+                attributes[names.WASTE_CLASS] = result.waste
+        if result.context is not None:
+            attributes |= context_attributes(result.context)
+        if self.fingerprint is not None:
+            attributes[names.FINGERPRINT] = self.fingerprint
         if self.native:
             # The SDK itself states the rest.
             return attributes
@@ -213,5 +222,6 @@ class Picture:
         return attributes
 
 
-def _leaf_attributes(priced: Priced, model: str) -> Attributes:
-    return {names.CHARGE_CATEGORY: "model", names.CHARGE_ITEM: model, **cost_attributes(priced)}
+def _leaf_attributes(priced: Priced, model: str, context: Shares | None) -> Attributes:
+    shares = {} if context is None else context_attributes(context)
+    return {names.CHARGE_CATEGORY: "model", names.CHARGE_ITEM: model, **cost_attributes(priced), **shares}

@@ -10,7 +10,7 @@ from taskmeter.capture.reading import Reading
 from taskmeter.capture.stated import stated_cost
 from taskmeter.capture.terms import NO_TERMS, Terms, Variants
 from taskmeter.pricing import PriceContext, as_estimate, price
-from taskmeter.records import Charge, CostStatus, Priced
+from taskmeter.records import ZERO, Charge, CostStatus, Priced, total
 
 RANK: Final[Mapping[CostStatus, int]] = {"exact": 0, "provisioned": 0, "estimated": 1, "partial": 2, "unpriced": 3}
 """How unsure a cost is."""
@@ -54,7 +54,8 @@ def _stated(cost: Decimal, model: str, listed: Priced) -> Priced:
         amount=cost,
         basis="provider",
     )
-    return Priced("exact", (charge,), "stated in the response")
+    # What a gateway would have asked for the same without its cache, nobody says.
+    return Priced("exact", (charge,), "stated in the response", cache_saved=None if listed.cache_saved else ZERO)
 
 
 def _listed(reading: Reading, provider: str, at_ns: int | None, model: str, terms: Terms) -> Priced:
@@ -106,7 +107,15 @@ def _merged(parts: Sequence[Priced]) -> Priced:
     charges = tuple(charge for part in parts for charge in part.charges)
     if status == "unpriced" and any(part.status != "unpriced" for part in parts):
         status = "partial"
-    return Priced(status, charges, _joined(part.origin for part in parts), _joined(part.reason for part in parts))
+    saved = [part.cache_saved for part in parts]
+    known = [each for each in saved if each is not None]
+    return Priced(
+        status,
+        charges,
+        _joined(part.origin for part in parts),
+        _joined(part.reason for part in parts),
+        total(known) if len(known) == len(saved) else None,
+    )
 
 
 def _joined(texts: Iterable[str]) -> str:

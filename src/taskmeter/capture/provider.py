@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
+from taskmeter.capture.prompt import Walk
 from taskmeter.capture.reading import Reading, StreamReader
 
 Client = Any
@@ -47,6 +48,10 @@ class Provider(Protocol):
 
     def read(self, body: object, operation: str, request: Mapping[str, object]) -> Reading:
         """What a whole response to the body `request` says, parsed or as decoded JSON."""
+        ...
+
+    def read_prompt(self, request: Mapping[str, object], operation: str, walk: Walk) -> Mapping[str, object]:
+        """Adds the pieces of the prompt in the body `request` to `walk`; returns the parameters beside it."""
         ...
 
     def stream_reader(self, operation: str, *, asked: bool) -> StreamReader:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 from taskmeter.capture.counts import fields_of, is_count
 from taskmeter.records import Usage
 
 NO_FIELDS: Mapping[str, object] = MappingProxyType({})
+
+
+_TOOL_REASONS: Final = frozenset({"tool_calls", "function_call", "tool_use"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,13 @@ class Reading(NamedTuple):
     """Whether the provider goes on making the answer, which is then asked for by `response_id`."""
     error_type: str | None = None
     """Why the provider failed to make what it had agreed to make."""
+    calls_tools: bool = False
+    """Whether it asks for a tool of the application's, where `finish_reasons` do not tell."""
+
+    @property
+    def asks_for_tools(self) -> bool:
+        """Whether it is not the last word: it asks the application to run a tool."""
+        return self.calls_tools or not _TOOL_REASONS.isdisjoint(self.finish_reasons)
 
 
 class StreamReader(Protocol):

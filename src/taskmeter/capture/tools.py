@@ -1,7 +1,8 @@
 """Tool runs without code: what the SDKs' tool runners execute, and what MCP clients call.
 
 A run is pictured by the SDK's own span where it opens one, else by one of ours. Its price is that of the price file,
-by the tool's name. No argument and no result is looked at, but for whether the result says that it is an error.
+by the tool's name. Of the arguments a keyed fingerprint is made, to tell a loop; no result is looked at, but for
+whether it says that it is an error.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span
 
 from taskmeter._guard import Breaker, guarded
+from taskmeter.account import toolprint
 from taskmeter.capture.hooks import Hook, Wrapper
 from taskmeter.capture.reading import field, text_field
 from taskmeter.pricing import tool_price
@@ -39,11 +41,13 @@ class _SeenRun:
     `around` is the span outside of that; `None` where only its name tells whether the current one is it.
     """
 
-    def __init__(self, name: str, call_id: str | None, around: Span | None) -> None:
+    def __init__(self, name: str, call_id: str | None, arguments: object, around: Span | None) -> None:
         collected.notice()
         scope = current_scope()
         self._price = tool_price(name)
-        self._open = OpenRun(name, scope, stated=False, priced=self._price is not None)
+        self._open = OpenRun(
+            name, scope, stated=False, priced=self._price is not None, toolprint=toolprint(name, arguments)
+        )
         self._identity = identity_attributes(scope.task if scope is not None else None)
         self.context = self._open.within()
         self._span = trace.get_current_span()
@@ -72,16 +76,19 @@ class _SeenRun:
 
 class _Seen:
     """`with _Seen(...) as run:` runs a block inside a run of the tool that `call` names; `run.says` tells what came of
-    it. `call` has the tool's `name`, and at `id_field` the id that the model gave it."""
+    it. `call` has the tool's `name`, at `id_field` the id that the model gave it, and its arguments as `input` or
+    `arguments`, unless they are `given`."""
 
-    def __init__(self, call: object, id_field: str, around: Span | None) -> None:
+    def __init__(self, call: object, id_field: str, around: Span | None, given: object = None) -> None:
         self._previous = otel.get_current()
         self._run: _SeenRun | None = None
         self._failed = False
         self._over = True
         with guarded("capture.tool", _BREAKER):
             name = text_field(call, "name")
-            self._run = _SeenRun(name, text_field(call, id_field), around) if name else None
+            if name:
+                arguments = next((value for value in (given, *_arguments(call)) if value is not None), None)
+                self._run = _SeenRun(name, text_field(call, id_field), arguments, around)
 
     def says(self, made: Any, part: str | int | None = None) -> None:
         """What the block made, or `part` of it."""
@@ -163,7 +170,7 @@ def _anthropic_function(enabled: Enabled) -> Wrapper:
     def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not enabled():
             return wrapped(*args, **kwargs)
-        with _Seen(instance, "id", trace.get_current_span()):
+        with _Seen(instance, "id", trace.get_current_span(), _argument(args, kwargs, 0, "input")):
             return wrapped(*args, **kwargs)
 
     return wrapper
@@ -173,7 +180,7 @@ def _anthropic_function_async(enabled: Enabled) -> Wrapper:
     """`BetaAsyncFunctionTool.call`."""
 
     async def call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with _Seen(instance, "id", trace.get_current_span()):
+        with _Seen(instance, "id", trace.get_current_span(), _argument(args, kwargs, 0, "input")):
             return await wrapped(*args, **kwargs)
 
     return _coroutine(call, enabled)
@@ -205,7 +212,8 @@ def _mcp_call(enabled: Enabled) -> Wrapper:
     """`ClientSession.call_tool`: one request to a server, which is asked again where it first wants more input."""
 
     async def call(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with _Seen({"name": _argument(args, kwargs, 0, "name")}, "id", trace.get_current_span()) as run:
+        called = {"name": _argument(args, kwargs, 0, "name")}
+        with _Seen(called, "id", trace.get_current_span(), _argument(args, kwargs, 1, "arguments")) as run:
             result = await wrapped(*args, **kwargs)
             run.says(result)
             return result
@@ -220,6 +228,10 @@ def _coroutine(call: Wrapper, enabled: Enabled) -> Wrapper:
         return call(wrapped, instance, args, kwargs) if enabled() else wrapped(*args, **kwargs)
 
     return wrapper
+
+
+def _arguments(call: object) -> tuple[object, object]:
+    return field(call, "input"), field(call, "arguments")
 
 
 def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from taskmeter._version import __version__
+from taskmeter.cli.breakdown import breakdown
 from taskmeter.cli.compact import compact
 from taskmeter.cli.demo import demo
 from taskmeter.cli.doctor import doctor
@@ -18,5 +19,5 @@ def taskmeter() -> None:
     """What each completed LLM-agent task cost, and where the money went."""
 
 
-for command in (report, show, outcome, compact, demo, doctor):
+for command in (report, breakdown, show, outcome, compact, demo, doctor):
     taskmeter.add_command(command)

@@ -12,8 +12,8 @@ from rich.console import Console
 from taskmeter.cli.options import format_option, spool_option
 from taskmeter.reports import render
 from taskmeter.reports.relations import Relations, relate
-from taskmeter.reports.task_tree import TaskTree, task_tree
-from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from taskmeter.reports.task_tree import task_tree
+from taskmeter.reports.unit_cost import unit_cost
 from taskmeter.spool.read import SpoolReading
 
 OutputFormat: TypeAlias = Literal["table", "json", "csv"]
@@ -48,7 +48,7 @@ def read_spool(spool: Path) -> Relations:
     return relations
 
 
-def print_result(result: UnitCostReport | TaskTree, output: OutputFormat) -> None:
+def print_result(result: render.Result, output: OutputFormat) -> None:
     """Prints a report as `output`."""
     if output == "json":
         click.echo(render.as_json(result), nl=False)

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from taskmeter.pricing import _book
-from taskmeter.pricing._card import DAY_NS, Card, Line, Variants, cards_for
+from taskmeter.pricing._card import DAY_NS, Card, Level, Line, Variants, cards_for
 from taskmeter.pricing._tables import AND, REQUEST
-from taskmeter.records import NO_USAGE, Charge, Priced, Usage, multiply
+from taskmeter.records import (
+    CACHE_READ_PARTS,
+    CACHE_WRITE_PARTS,
+    NO_USAGE,
+    ZERO,
+    Charge,
+    Priced,
+    Usage,
+    add,
+    multiply,
+    subtract,
+)
 
 LONGEST_MODEL: Final = 512
 """Characters. A longer name is no model's, and is not worth remembering."""
+
+_UNCACHED: Final[Mapping[str, str]] = {
+    **dict.fromkeys((*CACHE_READ_PARTS, *CACHE_WRITE_PARTS), "input"),
+    "cache_read_audio": "input_audio",
+    "cache_read_image": "input_image",
+}
+"""A class of tokens in a cache -> what they would have been without one."""
 
 
 class PriceContext(NamedTuple):
@@ -51,10 +69,11 @@ def _price(usage: Usage, card: Card, model: str) -> Priced:
     level = card.level(usage)
     charges: list[Charge] = []
     missing: list[str] = []
-    origin, plain = "", True
+    origin, plain, cached = "", True, False
     for counts in (usage.tokens, usage.fees) if usage.fees else (usage.tokens,):
         for part, count in counts.items():
             if count:
+                cached = cached or part in _UNCACHED
                 line = level[part]
                 if line is None or count < 0:
                     missing.append(f"{part} ({count})")
@@ -65,14 +84,29 @@ def _price(usage: Usage, card: Card, model: str) -> Priced:
     if (line := level[REQUEST]) is not None and (charges or missing):
         plain = False
         charges.append(_charge(model, REQUEST, 1, line))
+    saved = _cache_saved(charges, missing, level) if cached else ZERO
     if plain and not missing:
-        return Priced("exact", tuple(charges), origin or card.origin)
+        return Priced("exact", tuple(charges), origin or card.origin, "", saved)
     used = [line for charge in charges if (line := level[charge.part])]
     origins = dict.fromkeys(source for line in used for source in line.origin.split(AND))
     doubts = "; ".join(dict.fromkeys(line.doubt for line in used if line.doubt))
     if missing:
-        return _lacking(tuple(charges), missing, card.unknown, AND.join(origins), doubts)
-    return Priced("estimated" if doubts else "exact", tuple(charges), AND.join(origins), doubts)
+        return _lacking(tuple(charges), missing, card.unknown, AND.join(origins), doubts)._replace(cache_saved=saved)
+    return Priced("estimated" if doubts else "exact", tuple(charges), AND.join(origins), doubts, saved)
+
+
+def _cache_saved(charges: Iterable[Charge], missing: Iterable[str], level: Level) -> Decimal | None:
+    """By how much plain input would have cost more; `None` where a price of either is not known."""
+    if any(each.partition(" ")[0] in _UNCACHED for each in missing):
+        return None
+    saved = ZERO
+    for charge in charges:
+        if uncached := _UNCACHED.get(charge.part):
+            line = level[uncached]
+            if line is None:
+                return None
+            saved = add(saved, subtract(multiply(line.effective, charge.quantity), charge.amount))
+    return saved
 
 
 def _lacking(

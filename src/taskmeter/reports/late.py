@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from taskmeter.records import ZERO, add, subtract
 from taskmeter.reports.rows import Leaf, Ref, Row, Step, Task
+from taskmeter.reports.waste import NO_WASTE, OF_OUTCOME, Waste, capped, filled, plus, wasted
 
 _T = TypeVar("_T")
 
@@ -23,7 +24,7 @@ class _Sum:
 
     own: Decimal = ZERO
     nested: Decimal = ZERO
-    wasted: Decimal = ZERO
+    waste: Waste = field(default_factory=dict[str, Decimal])
     estimated: Decimal = ZERO
     calls: int = 0
     retries: int = 0
@@ -31,10 +32,11 @@ class _Sum:
     exposed_attempts: int = 0
     tokens: tuple[int, ...] = (0, 0, 0, 0)
 
-    def take_leaf(self, leaf: Leaf, *, wasted: bool) -> None:
+    def take_leaf(self, leaf: Leaf, waste: str | None) -> None:
         if leaf.cost is not None:
             self.own = add(self.own, leaf.cost)
-            self.wasted = add(self.wasted, leaf.cost if wasted else ZERO)
+            if waste is not None:
+                self.waste = plus(self.waste, {waste: leaf.cost})
             self.estimated = add(self.estimated, leaf.cost if leaf.status == "estimated" else ZERO)
         self.calls += leaf.kind == "call"
         self.retries += leaf.retries
@@ -43,10 +45,10 @@ class _Sum:
         if leaf.tokens is not None:
             self.tokens = _plus(self.tokens, leaf.tokens)
 
-    def take_task(self, task: Task, *, wasted: bool) -> None:
+    def take_task(self, task: Task, waste: str | None) -> None:
         if task.cost is not None:
             self.nested = add(self.nested, task.cost)
-            self.wasted = add(self.wasted, task.cost if wasted else task.wasted or ZERO)
+            self.waste = plus(self.waste, filled(task.waste, task.cost, waste) if waste else task.waste)
             self.estimated = add(self.estimated, task.estimated or ZERO)
         self.calls += task.calls
         self.retries += task.retries
@@ -69,33 +71,33 @@ class _Found:
         self.late = ZERO
         self.priced = False
 
-    def take_leaf(self, leaf: Leaf, *, wasted: bool) -> None:
+    def take_leaf(self, leaf: Leaf, waste: str | None) -> None:
         self.priced = self.priced or leaf.cost is not None
-        (self.apart if leaf.late or leaf.remote else self.inside).take_leaf(leaf, wasted=wasted)
+        (self.apart if leaf.late or leaf.remote else self.inside).take_leaf(leaf, waste)
         if leaf.remote:
             self.own_remote = add(self.own_remote, leaf.cost or ZERO)
 
-    def take_task(self, task: Task, *, wasted: bool) -> None:
+    def take_task(self, task: Task, waste: str | None) -> None:
         self.priced = self.priced or task.cost is not None
-        (self.apart if task.in_remote else self.inside).take_task(task, wasted=wasted)
+        (self.apart if task.in_remote else self.inside).take_task(task, waste)
         self.nested_remote = add(self.nested_remote, (task.cost or ZERO) if task.in_remote else task.remote)
         self.late = add(self.late, task.late)
 
 
 def settle(
-    tasks: Mapping[str, Task], leaves: Iterable[Leaf], in_waste: Callable[[Ref], bool], unreadable: set[str]
+    tasks: Mapping[str, Task], leaves: Iterable[Leaf], around: Callable[[Ref], str | None], unreadable: set[str]
 ) -> dict[str, Task]:
-    """`tasks` with what came late added, to each and to those around it. `in_waste` says whether a row is inside a
-    discarded step of its task; of `unreadable` tasks the own cost is not known, so only what is marked is late."""
+    """`tasks` with what came late added, to each and to those around it. `around` says whether a row is inside a
+    rejected step of its task; of `unreadable` tasks the own cost is not known, so only what is marked is late."""
     found: dict[str, _Found] = defaultdict(_Found)
     for leaf in leaves:
         if leaf.task_id is not None and leaf.task_id in tasks:
-            found[leaf.task_id].take_leaf(leaf, wasted=leaf.wasted or in_waste(leaf.ref))
+            found[leaf.task_id].take_leaf(leaf, leaf.waste or around(leaf.ref))
     settled: dict[str, Task] = {}
     for task in innermost_first(tasks):
         settled[task.id] = known = _settled(task, found[task.id], count_late=task.id not in unreadable)
         if task.parent_id is not None and task.parent_id in tasks:
-            found[task.parent_id].take_task(known, wasted=in_waste(task.ref))
+            found[task.parent_id].take_task(known, around(task.ref))
     return {task_id: settled[task_id] for task_id in tasks}
 
 
@@ -113,7 +115,7 @@ def _settled(task: Task, found: _Found, *, count_late: bool) -> Task:
             late=found.late,
             remote=remote,
             **_counts(task, found),
-            wasted=add(inside.wasted, apart.wasted) if known else None,
+            waste=plus(inside.waste, apart.waste) if known else NO_WASTE,
             estimated=add(inside.estimated, apart.estimated) if known else None,
         )
     before = task.cost or ZERO
@@ -124,10 +126,12 @@ def _settled(task: Task, found: _Found, *, count_late: bool) -> Task:
     late = add(found.late, own_late)
     if cost == before and inside.calls + apart.calls <= task.calls:
         return replace(task, late=late, own_late=own_late, remote=remote)
-    wasted, estimated = task.wasted, task.estimated
+    waste, estimated = task.waste, task.estimated
     if cost != before:
-        lost = task.outcome in ("failed", "abandoned")
-        wasted = cost if lost else min(cost, add(max(task.wasted or ZERO, inside.wasted), apart.wasted))
+        said = task.waste if wasted(task.waste) >= wasted(inside.waste) else inside.waste
+        waste = capped(plus(said, apart.waste), cost)
+        if task.outcome in OF_OUTCOME:
+            waste = filled(waste, cost, OF_OUTCOME[task.outcome])
         estimated = min(cost, add(max(task.estimated or ZERO, inside.estimated), apart.estimated))
     return replace(
         task,
@@ -136,7 +140,7 @@ def _settled(task: Task, found: _Found, *, count_late: bool) -> Task:
         late=late,
         own_late=own_late,
         remote=remote,
-        wasted=wasted,
+        waste=waste,
         estimated=estimated,
         **_counts(task, found),
     )
@@ -177,7 +181,7 @@ def settled_steps(rows: Mapping[Ref, Row], parents: Mapping[Ref, Ref]) -> dict[R
 
 def _with(step: Step, amount: Decimal) -> Step:
     cost = add(step.cost or ZERO, amount)
-    return replace(step, cost=cost, wasted=cost if step.discarded else step.wasted or ZERO)
+    return replace(step, cost=cost, waste=filled(step.waste, cost, "discarded_step") if step.discarded else step.waste)
 
 
 def innermost_first(tasks: Mapping[str, Task]) -> Iterator[Task]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,13 @@ from taskmeter import _semconv as names
 from taskmeter.records import ZERO, add, subtract, total
 from taskmeter.reports import fields
 from taskmeter.reports.late import innermost_first
+from taskmeter.reports.waste import OF_OUTCOME, Waste, capped, filled, minus, plus, without_verdict
 
 if TYPE_CHECKING:
     from taskmeter.reports.rows import Leaf, Ref, Task
     from taskmeter.spool.read import SpanRecord
 
 OUTCOMES = ("succeeded", "failed", "abandoned", "pending")
-LOST = ("failed", "abandoned")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,24 +120,25 @@ class Matching:
 class _Inside:
     """What is in a task: its leaves, then its nested tasks as they are revised."""
 
-    wasted: Decimal = ZERO
     minutes: Decimal = ZERO
     late_minutes: Decimal = ZERO
     """Said with an outcome that was recorded elsewhere: no task's span has them."""
     late_unpriced: int = 0
     """How many of those outcomes had minutes without a price."""
-    shift: Decimal = ZERO
-    """By how much revisions changed what nested tasks wasted."""
+    shift: Waste = field(default_factory=dict[str, Decimal])
+    """By how much revisions changed what nested tasks wasted, by class."""
+    said: list[Waste] = field(default_factory=list[Waste])
+    """The waste of nested tasks as they themselves said it."""
 
 
 def revise(
     tasks: Mapping[str, Task],
     leaves: Iterable[Leaf],
     of_task: Mapping[str, Sequence[Outcome]],
-    in_waste: Callable[[Ref], bool],
+    around: Callable[[Ref], str | None],
 ) -> dict[str, Task]:
     """`tasks` with the last outcome of each, with what that changes about waste in it and around it, and with their
-    human minutes. `in_waste` says whether a row is inside a discarded step of its task."""
+    human minutes. `around` says whether a row is inside a rejected step of its task."""
     inside: dict[str, _Inside] = defaultdict(_Inside)
     for task_id, said in of_task.items():
         inside[task_id].late_minutes = total(outcome.human_minutes for outcome in said)
@@ -146,51 +147,40 @@ def revise(
         if leaf.task_id is not None and leaf.task_id in tasks:
             found = inside[leaf.task_id]
             found.minutes = add(found.minutes, leaf.human_minutes)
-            if leaf.cost is not None and (leaf.wasted or in_waste(leaf.ref)):
-                found.wasted = add(found.wasted, leaf.cost)
     revised: dict[str, Task] = {}
     for task in innermost_first(tasks):
         found = inside[task.id]
         known = revised[task.id] = _revised(task, found, of_task.get(task.id, ()))
         if task.parent_id is not None and task.parent_id in tasks:
-            around, doomed = inside[task.parent_id], in_waste(task.ref)
-            around.minutes = add(around.minutes, subtract(known.human_minutes, found.late_minutes))
-            around.late_minutes = add(around.late_minutes, found.late_minutes)
-            around.late_unpriced += found.late_unpriced
-            around.wasted = add(around.wasted, (known.cost if doomed else known.wasted) or ZERO)
-            if not doomed:
-                around.shift = add(around.shift, subtract(known.wasted or ZERO, task.wasted or ZERO))
+            outer = inside[task.parent_id]
+            outer.minutes = add(outer.minutes, subtract(known.human_minutes, found.late_minutes))
+            outer.late_minutes = add(outer.late_minutes, found.late_minutes)
+            outer.late_unpriced += found.late_unpriced
+            outer.said.append(task.waste)
+            if around(task.ref) is None:
+                outer.shift = plus(outer.shift, minus(known.waste, task.waste))
     return {task_id: revised[task_id] for task_id in tasks}
 
 
 def _revised(task: Task, found: _Inside, said: Sequence[Outcome]) -> Task:
     minutes = add(max(task.human_minutes, found.minutes), found.late_minutes)
-    task = replace(task, unpriced_calls=task.unpriced_calls + found.late_unpriced)
+    task = replace(task, unpriced_calls=task.unpriced_calls + found.late_unpriced, human_minutes=minutes)
+    cost = task.cost or ZERO
     if not said:
-        wasted = task.wasted if task.outcome in LOST else _plus(task.wasted, found.shift)
-        return replace(task, wasted=wasted, human_minutes=minutes)
+        kept = task.outcome in OF_OUTCOME or not found.shift
+        return task if kept else replace(task, waste=capped(plus(task.waste, found.shift), cost))
     last = said[-1]
-    if last.status in LOST:
-        wasted = task.cost
-    elif task.outcome in LOST:
-        wasted = None if task.cost is None else min(task.cost, found.wasted)
-    else:
-        wasted = _plus(task.wasted, found.shift)
+    waste = capped(plus(without_verdict(task.waste, task.outcome, found.said), found.shift), cost)
     return replace(
         task,
+        waste=filled(waste, cost, OF_OUTCOME[last.status]) if last.status in OF_OUTCOME else waste,
         outcome=last.status,
         reason=last.reason,
         value=last.value,
         quality=last.quality,
-        human_minutes=minutes,
-        wasted=wasted,
         said=task.outcome,
         revisions=tuple(said),
     )
-
-
-def _plus(amount: Decimal | None, shift: Decimal) -> Decimal | None:
-    return None if amount is None else add(amount, shift)
 
 
 def outcome_notes(unmatched: Sequence[Outcome], tasks: Iterable[Task], currency: str) -> Iterable[str]:

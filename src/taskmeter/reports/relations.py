@@ -7,17 +7,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from typing import Any
 
 from taskmeter import _semconv as names
 from taskmeter.errors import UsageError
-from taskmeter.records import ZERO, add
+from taskmeter.records import WASTE_CLASSES, ZERO, add, subtract
 from taskmeter.reports import fields
 from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Tokens
 from taskmeter.reports.late import cut_cycles, reaching, settle, settled_steps
 from taskmeter.reports.outcomes import OUTCOMES, Matching, Outcome, read_outcome, revise
+from taskmeter.reports.rejected import Around, around, as_reasks, reasked
 from taskmeter.reports.rows import AnyRow, Attempt, Leaf, Ref, Rollup, Step, Task
+from taskmeter.reports.waste import UNCLASSIFIED, Waste, plus, wasted
 from taskmeter.spool.read import SpanRecord
 
 _CURRENCY = re.compile("[A-Z]{3}")
@@ -36,6 +37,10 @@ class Relations:
     currency: str
     unreadable_costs: int
     """Spans whose amount is no sensible number; it is taken as unknown."""
+    reasked: frozenset[Ref]
+    """Steps that were rejected, and then tried again."""
+    around: Around
+    """Why a row is waste because of a step around it, if it is."""
     wasted_estimates: frozenset[Ref]
     """Rows whose waste contains estimates."""
     wasted_bounds: frozenset[Ref]
@@ -57,9 +62,9 @@ class Relations:
             seen.add(parent.id)
             parent_id = parent.parent_id
 
-    def is_wasted(self, leaf: Leaf) -> bool:
-        """Whether its result was thrown away, at once or with a step around it."""
-        return leaf.wasted or _in_discarded_step(leaf.ref, self.rows, self.parents)
+    def waste_of(self, leaf: Leaf) -> str | None:
+        """Why its result was thrown away, at once or with a step around it; `None` if it was not."""
+        return leaf.waste or self.around(leaf.ref)
 
     def missing(self) -> dict[str, Decimal]:
         """By task id, where there is a gap: the task's total less what the recorded leaves in it add up to."""
@@ -127,13 +132,15 @@ class _Builder:
         cut_cycles(parents)
         self._fold_calls_money(parents)
         leaves = [row for row in self.rows.values() if isinstance(row, Leaf)]
-        in_waste = partial(_in_discarded_step, rows=self.rows, parents=parents)
+        again = reasked(self.rows, parents)
+        wasteful = around(self.rows, parents, again)
         # What nobody can price changes no sum, and `revise` counts it.
         known = [leaf for leaf in leaves if leaf.cost is not None or leaf.ref not in self.outcomes]
-        self.tasks = settle(self.tasks, known, in_waste, self.unreadable_tasks)
-        self.tasks = revise(self.tasks, leaves, outcomes.of_task, in_waste)
+        self.tasks = settle(self.tasks, known, wasteful, self.unreadable_tasks)
+        self.tasks = revise(self.tasks, leaves, outcomes.of_task, wasteful)
         self.rows |= {task.ref: task for task in self.tasks.values()}
         self.rows |= settled_steps(self.rows, parents)
+        self.rows |= as_reasks(self.rows, again)
         waste = [row for row in self.rows.values() if _is_waste(row)]
         return Relations(
             self.tasks,
@@ -141,6 +148,8 @@ class _Builder:
             parents,
             next(iter(self.currencies), "USD"),
             self.unreadable_costs,
+            again,
+            wasteful,
             wasted_estimates=reaching((row for row in waste if _has_estimates(row)), parents),
             wasted_bounds=reaching((row for row in waste if _is_bound(row)), parents),
             unmatched=tuple(outcomes.unmatched),
@@ -189,7 +198,14 @@ class _Builder:
             charge, call = self.rows[ref], self.rows.get(parents.get(ref, ref))
             if isinstance(charge, Leaf) and isinstance(call, Leaf) and call.kind == "call" and call.cost is None:
                 self.rows[call.ref] = replace(
-                    call, cost=charge.cost, status=charge.status, reason=charge.reason, wasted=charge.wasted
+                    call,
+                    cost=charge.cost,
+                    status=charge.status,
+                    reason=charge.reason,
+                    waste=charge.waste,
+                    context=charge.context or call.context,
+                    reasoning=charge.reasoning,
+                    cache_saved=charge.cache_saved,
                 )
                 del self.rows[ref], parents[ref]
 
@@ -275,24 +291,27 @@ class _Builder:
             cost=cost,
             status=fields.status(fields.text(span, names.COST_STATUS), cost),
             reason=fields.text(span, names.COST_REASON),
-            wasted=span.attributes.get(names.CALL_WASTED) is True,
+            waste=fields.text(span, names.WASTE_CLASS),
             tokens=fields.call_tokens(span) if kind == "call" else None,
             retries=fields.count(span, names.RESEND_COUNT),
             exposed_attempts=fields.count(span, names.EXPOSED_ATTEMPTS),
+            retry_seconds=fields.number(span, names.RETRY_SECONDS) or 0.0,
             task_name=fields.text(span, names.TASK_NAME),
             late=span.attributes.get(names.COST_LATE) is True,
             remote=span.attributes.get(names.TASK_REMOTE) is True,
             human_minutes=fields.human_minutes(span),
             list_cost=fields.list_cost(span, names.CALL_COST_LIST, cost),
+            context=fields.context(span),
+            reasoning=fields.decimal(span, names.COST_REASONING),
+            cache_saved=fields.decimal(span, names.CACHE_SAVED),
         )
 
     def _rollup(self, span: SpanRecord) -> dict[str, Any]:
         cost, estimated = self._money(span, names.COST_EXACT), fields.number(span, names.COST_ESTIMATED)
-        wasted = self._money(span, names.COST_WASTED_EXACT)
         return {
             "cost": cost,
             "list_cost": fields.list_cost(span, names.COST_LIST, cost),
-            "wasted": None if cost is None else wasted or ZERO,
+            "waste": {} if cost is None else self._waste(span),
             "estimated": None if cost is None else Decimal(repr(estimated)) if estimated else ZERO,
             "tokens": Tokens(
                 input=fields.count(span, names.USAGE_INPUT),
@@ -304,7 +323,22 @@ class _Builder:
             "retries": fields.count(span, names.RETRIES),
             "unpriced_calls": fields.count(span, names.UNPRICED_CALLS),
             "exposed_attempts": fields.count(span, names.EXPOSED_ATTEMPTS),
+            "retry_seconds": fields.number(span, names.RETRY_SECONDS) or 0.0,
+            "reasks": fields.count(span, names.REASKS),
+            "duplicate_calls": fields.count(span, names.DUPLICATE_CALLS),
+            "looped_tool_runs": fields.count(span, names.LOOPED_TOOL_RUNS),
+            "growing_turns": fields.count(span, names.GROWING_TURNS),
         }
+
+    def _waste(self, span: SpanRecord) -> Waste:
+        """By class; what the span does not give a class has none."""
+        named: Waste = {
+            name: self._money(span, names.WASTE_PREFIX + name + names.WASTE_EXACT_SUFFIX) or ZERO
+            for name in WASTE_CLASSES
+        }
+        said = self._money(span, names.COST_WASTED_EXACT) or ZERO
+        rest = subtract(said, wasted(named))
+        return plus(named, {UNCLASSIFIED: rest}) if rest > 0 else plus(named)
 
     def _money(self, span: SpanRecord, name: str) -> Decimal | None:
         text = span.attributes.get(name)
@@ -321,15 +355,6 @@ class _Builder:
         return None
 
 
-def _in_discarded_step(ref: Ref, rows: Mapping[Ref, AnyRow], parents: Mapping[Ref, Ref]) -> bool:
-    above = parents.get(ref)
-    while above is not None and isinstance(row := rows[above], Step):
-        if row.discarded:
-            return True
-        above = parents.get(above)
-    return False
-
-
 def _is_waste(row: AnyRow) -> bool:
     match row:
         case Task():
@@ -337,7 +362,7 @@ def _is_waste(row: AnyRow) -> bool:
         case Step():
             return row.discarded
         case Leaf():
-            return row.wasted
+            return row.waste is not None
         case Attempt():
             return False
 

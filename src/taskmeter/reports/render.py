@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from decimal import Decimal
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
+from taskmeter.reports import render_breakdown
+from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
+from taskmeter.reports.waste import OF_OUTCOME, in_order
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,36 +41,53 @@ _KIND_STYLES = {
 }
 
 
-def as_json(result: UnitCostReport | TaskTree) -> str:
+Result: TypeAlias = UnitCostReport | TaskTree | BreakdownReport
+
+
+def as_json(result: Result) -> str:
     """The whole result, ASCII, amounts as decimal strings, what is not known as null."""
     return json.dumps(asdict(result), indent=2, default=_json_value) + "\n"
 
 
-def as_csv(result: UnitCostReport | TaskTree) -> str:
+def as_csv(result: Result) -> str:
     """One line per row (the total is the last) or tree node, amounts as decimal strings, what is not known empty."""
-    rows: Sequence[UnitCost | TreeNode] = result.nodes if isinstance(result, TaskTree) else (*result.rows, result.total)
+    rows = list(_csv_rows(result))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*(column.name for column in fields(rows[0])), "currency"])
+    writer.writerow([*rows[0], "currency"])
     for row in rows:
-        writer.writerow([*(_csv_value(getattr(row, column.name)) for column in fields(row)), cell(result.currency)])
+        writer.writerow([*map(_csv_value, row.values()), cell(result.currency)])
     return out.getvalue()
 
 
-def as_table(result: UnitCostReport | TaskTree) -> RenderableType:
+def _csv_rows(result: Result) -> Iterable[Mapping[str, object]]:
+    if isinstance(result, BreakdownReport):
+        yield from render_breakdown.csv_rows(result)
+        return
+    for row in result.nodes if isinstance(result, TaskTree) else (*result.rows, result.total):
+        yield {column.name: getattr(row, column.name) for column in fields(row)}
+
+
+def as_table(result: Result) -> RenderableType:
     """What `rich` prints."""
     from rich.console import Group
     from rich.text import Text
 
-    table = _tree_table(result) if isinstance(result, TaskTree) else _report_table(result)
-    legend = () if isinstance(result, TaskTree) else _legend(result)
+    legend: Iterable[str] = ()
+    if isinstance(result, TaskTree):
+        table = _tree_table(result)
+    elif isinstance(result, BreakdownReport):
+        table, legend = _table(), render_breakdown.legend(result)
+        render_breakdown.fill(table, result)
+    else:
+        table, legend = _report_table(result), _legend(result)
     notes = [Text(plain_line, style="dim") for plain_line in (*legend, *(f"* {note}" for note in result.notes))]
     return Group(table, Text(), *notes) if notes else table
 
 
-def least_width(result: UnitCostReport | TaskTree) -> int:
+def least_width(result: Result) -> int:
     """Columns that a table needs so that no number is cut; what is left for names is folded."""
-    if isinstance(result, TaskTree):
+    if not isinstance(result, UnitCostReport):
         return _LEAST_WIDTH
     table = _report_table(result)
     lines = [[str(cell).split("\n") for cell in (column.header, *column.cells)] for column in table.columns[1:]]
@@ -89,6 +109,9 @@ def _csv_value(value: object) -> str:
         return exact(value)
     if isinstance(value, float):
         return exact(Decimal(repr(value)))
+    if isinstance(value, Mapping):
+        parts = cast("Mapping[str, Decimal]", value)
+        return " ".join(f"{name}={exact(amount)}" for name, amount in in_order(parts))
     if isinstance(value, tuple):
         return " ".join(map(str, cast("tuple[object, ...]", value)))
     return cell(value) if isinstance(value, str) else str(value)
@@ -250,15 +273,27 @@ def _remarks(node: TreeNode, currency: str) -> Text:
     remarks.extend((said, style) for said in _said(node, currency))
     if node.retries:
         remarks.append(("1 retry" if node.retries == 1 else f"{node.retries} retries", "yellow"))
-    if node.wasted and not node.discarded:
-        amount = _MARKS.get(node.wasted_status, "") + money(node.wasted, currency)
-        remarks.append(("wasted" if node.wasted == node.cost else f"wasted {amount}", "yellow"))
+    if node.reasked:
+        remarks.append(("re-asked", "yellow"))
+    if node.wasted and not node.discarded and not node.reasked:
+        remarks.append((_wasted(node, currency), "yellow"))
     if node.list_cost is not None:
         remarks.append((f"list {money(node.list_cost, currency)}", ""))
     if node.late:
         remarks.append((f"late {money(node.late, currency)}", "yellow"))
     parts = [_styled(line(text), style, trusted=True) for text, style in remarks if text]
     return _styled(" ", "", trusted=True).append_text(_styled(", ", "").join(parts))
+
+
+def _wasted(node: TreeNode, currency: str) -> str:
+    """How much, if not all, and why, if the outcome does not tell."""
+    mark = _MARKS.get(node.wasted_status, "")
+    said = "wasted" if node.wasted == node.cost else f"wasted {mark}{money(node.wasted, currency)}"
+    if len(node.waste) == 1:
+        name = next(iter(node.waste))
+        return said if name == OF_OUTCOME.get(node.outcome or "") else f"{said}: {name}"
+    parts = (f"{name} {mark}{money(amount, currency)}" for name, amount in in_order(node.waste))
+    return f"{said}: {' + '.join(parts)}"
 
 
 def _said(node: TreeNode, currency: str) -> Iterable[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from taskmeter.records import ZERO
+from taskmeter.records import ZERO, ContextShare
 from taskmeter.reports.fields import LeafKind, Status, Tokens
+from taskmeter.reports.waste import Waste, wasted
 
 if TYPE_CHECKING:
     from taskmeter.reports.outcomes import Outcome
@@ -39,17 +41,30 @@ class Rollup(Row):
 
     cost: Decimal | None
     """Nested tasks included, and what came late; `None` when nothing in it could be priced."""
-    wasted: Decimal | None
-    """`None` where `cost` is, like `estimated`."""
+    waste: Waste
+    """The part of `cost` whose result was thrown away, by class; nothing where `cost` is not known."""
     estimated: Decimal | None
+    """`None` where `cost` is."""
     tokens: Tokens
     calls: int
     retries: int
     unpriced_calls: int
     exposed_attempts: int
     """HTTP requests without an answer that may be billed all the same."""
+    retry_seconds: float = 0.0
+    """Time lost in attempts that were repeated and in the waits after them."""
+    reasks: int = 0
+    duplicate_calls: int = 0
+    looped_tool_runs: int = 0
+    growing_turns: int = 0
+    """Calls in a row each of which had more input than the one before, where they are too many."""
     list_cost: Decimal | None = None
     """`cost` at list prices, without what came late; `None` where it is the same."""
+
+    @property
+    def wasted(self) -> Decimal | None:
+        """All waste; `None` where `cost` is."""
+        return None if self.cost is None else wasted(self.waste)
 
     @property
     def status(self) -> Status:
@@ -111,11 +126,12 @@ class Leaf(Row):
     status: Status
     reason: str | None
     """Why the status is not exact."""
-    wasted: bool
-    """Whether its result was thrown away at once."""
+    waste: str | None
+    """Its class, if its result was thrown away at once."""
     tokens: Tokens | None
     retries: int
     exposed_attempts: int
+    retry_seconds: float
     task_name: str | None
     late: bool
     """Whether it is known to be booked after the end of its task, so that the task's span does not have it."""
@@ -124,6 +140,13 @@ class Leaf(Row):
     human_minutes: Decimal = ZERO
     list_cost: Decimal | None = None
     """`cost` at list prices; `None` where it is the same."""
+    context: Mapping[str, ContextShare] | None = None
+    """What the input of a call was made of: a source, `documents/` and where they are from, or `carried`, which is a
+    part of the others. `None` where that was not measured."""
+    reasoning: Decimal | None = None
+    """The part of `cost` that reasoning tokens cost, if it is known and not 0."""
+    cache_saved: Decimal | None = None
+    """By how much caches made it cheaper, if that is known and not 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
@@ -15,6 +15,7 @@ from taskmeter.reports.outcomes import outcome_notes
 from taskmeter.reports.relations import Relations
 from taskmeter.reports.rows import Attempt, Leaf, Ref, Row, Step, Task
 from taskmeter.reports.unit_cost import exposed_note, late_notes, missing_notes
+from taskmeter.reports.waste import Waste
 
 _SUGGESTIONS = 5
 _SHORTEST_PREFIX = 4
@@ -40,11 +41,15 @@ class TreeNode:
     """`cost` at list prices, where a contract makes it another. `None` for tasks with late spending."""
     wasted: Decimal | None = None
     """The part of `cost` whose result was thrown away, where it is known."""
+    waste: Waste = field(default_factory=dict[str, Decimal])
+    """`wasted` by class."""
     wasted_status: Status = ""
     """How sure `wasted` is: `partial` if it is a lower bound. Of tasks and steps."""
     late: Decimal | None = None
     """Of tasks: the part of `cost` booked after the end of the task it was spent in, or in another process."""
     discarded: bool = False
+    reasked: bool = False
+    """Of steps: whether its result was rejected, and it was tried again."""
     input_tokens: int | None = None
     cached_tokens: int | None = None
     """Part of `input_tokens`."""
@@ -155,7 +160,7 @@ def _nodes(relations: Relations, root: Task) -> list[TreeNode]:
 def _node(row: Task | Step | Leaf | Attempt, depth: int, relations: Relations) -> TreeNode:
     match row:
         case Task() | Step():
-            return _rollup_node(row, depth, _wasted_status(row, relations))
+            return _rollup_node(row, depth, relations)
         case Leaf():
             return _leaf_node(row, depth)
         case Attempt():
@@ -173,7 +178,7 @@ def _node(row: Task | Step | Leaf | Attempt, depth: int, relations: Relations) -
             )
 
 
-def _rollup_node(row: Task | Step, depth: int, wasted_status: Status) -> TreeNode:
+def _rollup_node(row: Task | Step, depth: int, relations: Relations) -> TreeNode:
     task = row if isinstance(row, Task) else None
     return TreeNode(
         depth=depth,
@@ -187,9 +192,11 @@ def _rollup_node(row: Task | Step, depth: int, wasted_status: Status) -> TreeNod
         status=row.status,
         list_cost=None if task and task.late else row.list_cost,
         wasted=row.wasted,
-        wasted_status=wasted_status,
+        waste=row.waste,
+        wasted_status=_wasted_status(row, relations),
         late=task.late if task else None,
         discarded=isinstance(row, Step) and row.discarded,
+        reasked=row.ref in relations.reasked,
         input_tokens=row.tokens.input,
         cached_tokens=row.tokens.cached,
         output_tokens=row.tokens.output,
@@ -253,7 +260,8 @@ def _leaf_node(row: Leaf, depth: int) -> TreeNode:
         cost=row.cost,
         status=row.status,
         list_cost=row.list_cost,
-        wasted=row.cost if row.wasted else None,
+        wasted=row.cost if row.waste else None,
+        waste={row.waste: row.cost} if row.waste and row.cost else {},
         input_tokens=tokens.input if tokens else None,
         cached_tokens=tokens.cached if tokens else None,
         output_tokens=tokens.output if tokens else None,

@@ -172,7 +172,7 @@ def _task_row(name: str, kind: Literal["task", "unfinished"], tasks: Sequence[Ta
 
 def _leaf_row(leaves: Sequence[Leaf], relations: Relations) -> UnitCost:
     known = [leaf for leaf in leaves if leaf.cost is not None]
-    waste = [leaf for leaf in leaves if relations.is_wasted(leaf)]
+    waste = [leaf for leaf in leaves if relations.waste_of(leaf)]
     unpriced = sum(leaf.status == "unpriced" for leaf in leaves)
     spent = _costs(known) if known or not unpriced else None
     wasted = _costs(waste) if spent is not None else None
@@ -282,8 +282,7 @@ def _share(part: Decimal | None, whole: Decimal | None) -> float | None:
 
 def _notes(whole: UnitCost, rows: Iterable[UnitCost], relations: Relations) -> Iterable[str]:
     if whole.unpriced_calls:
-        what = "call or review" if whole.human_minutes else "call"
-        yield f"{_plural(whole.unpriced_calls, what)} could not be priced: totals that include one are lower bounds."
+        yield unpriced_note(whole.unpriced_calls, reviews=bool(whole.human_minutes))
     if whole.exposed_attempts:
         yield exposed_note(whole.exposed_attempts)
     if relations.unreadable_costs:
@@ -297,6 +296,12 @@ def _notes(whole: UnitCost, rows: Iterable[UnitCost], relations: Relations) -> I
     yield from outcome_notes(relations.unmatched, relations.tasks.values(), relations.currency)
     yield from late_notes(relations.tasks.values(), relations.currency)
     yield from missing_notes(relations, relations.missing())
+
+
+def unpriced_note(calls: int, *, reviews: bool) -> str:
+    """What to say about what could not be priced; `reviews` if people's time may be among it."""
+    what = "call or review" if reviews else "call"
+    return f"{_plural(calls, what)} could not be priced: totals that include one are lower bounds."
 
 
 def exposed_note(attempts: int) -> str:

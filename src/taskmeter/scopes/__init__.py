@@ -17,6 +17,7 @@ from taskmeter.scopes.handles import Step, Task, ToolRun
 from taskmeter.scopes.measuring import Measure, tool_terms
 from taskmeter.scopes.openers import StepOpener, TaskOpener, Text, ToolOpener
 from taskmeter.scopes.outcomes import record_outcome
+from taskmeter.scopes.retrieved import document
 from taskmeter.scopes.runs import TaskRun, current_run
 from taskmeter.telemetry import collected, leaves
 from taskmeter.telemetry.booking import book
@@ -29,6 +30,7 @@ __all__ = [
     "carry",
     "charge",
     "current_task",
+    "document",
     "record_outcome",
     "track_step",
     "track_task",

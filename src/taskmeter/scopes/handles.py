@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from taskmeter.account import Ledger, Scope, TaskIdentity
 from taskmeter.errors import UsageError
-from taskmeter.records import ZERO, Cost, Outcome, OutcomeStatus, Usage, add
-from taskmeter.scopes.arguments import Money, money
+from taskmeter.records import ZERO, Context, Cost, Outcome, OutcomeStatus, Usage, add
+from taskmeter.scopes.arguments import Money, money, text
 from taskmeter.scopes.outcomes import outcome_said
 from taskmeter.scopes.people import hourly, minutes_of, spend
 
@@ -34,6 +34,11 @@ class _Account:
     def usage(self) -> Usage:
         """Tokens so far, nested tasks included."""
         return self._ledger.usage()
+
+    @property
+    def context(self) -> Context:
+        """What the input of its calls was made of so far, nested tasks included. Empty with `context=False`."""
+        return self._ledger.context()
 
     @property
     def calls(self) -> int:
@@ -74,6 +79,38 @@ class _Account:
     def human_minutes(self) -> Decimal:
         """Minutes that people spent so far, whether or not a rate for them is known."""
         return self._ledger.human_minutes
+
+    @property
+    def reasks(self) -> int:
+        """Answers so far that were rejected and asked for anew."""
+        return self._ledger.reasks
+
+    @property
+    def duplicate_calls(self) -> int:
+        """Calls so far that asked again for an answer which their task had got."""
+        return self._ledger.duplicate_calls
+
+    @property
+    def looped_tool_runs(self) -> int:
+        """Tool runs so far that repeated those before them once too often."""
+        return self._ledger.looped_tool_runs
+
+    @property
+    def growing_turns(self) -> int:
+        """The most calls in a row so far, of one scope, each of which had more input than the one before."""
+        return self._ledger.growing_turns
+
+    def retry(self, reason: str | None = None) -> None:
+        """Says that the answers so far were rejected, and that what comes now asks anew.
+
+        What was booked in here since the beginning, or since the last `retry`, becomes waste: of the class `reask`, but
+        for what is waste already. What is done from now on is not. Raises `UsageError` after the end.
+        """
+        if self._scope.closed:
+            msg = f"{self!r} has ended, so nothing in it is asked anew; say it inside"
+            raise UsageError(msg)
+        self._scope.reask_reason = reason if reason is None else text(reason, "reason")
+        self._ledger.reject()
 
 
 class Task(_Account):
@@ -197,10 +234,13 @@ class Step(_Account):
         return self._discard_reason
 
     def discard(self, reason: str | None = None) -> None:
-        """Says that the result of this step is thrown away: what it cost, and will still cost, is waste."""
+        """Says that the result of this step is thrown away: what it cost, and will still cost, is waste.
+
+        Where the step is opened again in the same scope, it is the waste of a re-ask."""
         self._discarded = True
         self._discard_reason = reason
-        self._ledger.condemn()
+        self._scope.rejected = True
+        self._ledger.condemn("discarded_step")
 
     def __repr__(self) -> str:
         return f"<Step {self.name!r} cost={self.cost.total} {self.cost.currency}>"

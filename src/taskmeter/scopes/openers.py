@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from taskmeter._guard import guarded
+from taskmeter.account import bound, toolprint
 from taskmeter.errors import UsageError
 from taskmeter.scopes.handles import Step, Task, ToolRun
 from taskmeter.scopes.measuring import ToolTerms, measuring
@@ -34,8 +35,8 @@ class Opener(ABC, Generic[Handle]):
         self._open: dict[Run, bool] = {}
 
     @abstractmethod
-    def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> Run:
-        """Opens a run; `args` is `None` in a `with` block."""
+    def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any], func: object = None) -> Run:
+        """Opens a run: of `func`, or of a `with` block, where `args` is `None`."""
 
     def __call__(self, func: Callable[P, R], /) -> Callable[P, R]:
         """Decorates `func`: each call is a run of its own."""
@@ -43,7 +44,7 @@ class Opener(ABC, Generic[Handle]):
             msg = f"{self._word} decorates functions, not {func!r}; {fix}"
             raise UsageError(msg)
         name = self._name or getattr(func, "__name__", None) or type(func).__name__
-        return wrap(func, lambda args, kwargs: self._run(name, args, kwargs))
+        return wrap(func, lambda args, kwargs: self._run(name, args, kwargs, func))
 
     def __enter__(self) -> Handle:
         if self._name is None:
@@ -93,7 +94,7 @@ class TaskOpener(Opener[Task]):
         self._customer = customer
         self._labels = labels
 
-    def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> Run:
+    def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any], func: object = None) -> Run:
         key = _resolve(self._key, "key", args, kwargs)
         customer = _resolve(self._customer, "customer", args, kwargs)
         return TaskRun(self, TaskSettings(name, key, customer, self._labels))
@@ -104,7 +105,7 @@ class StepOpener(Opener[Step]):
 
     _word = "track_step"
 
-    def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> Run:
+    def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any], func: object = None) -> Run:
         return StepRun(self, name)
 
 
@@ -125,7 +126,7 @@ class ToolOpener(Opener[ToolRun]):
         wrapped = super().__call__(cast("Callable[P, R]", measuring(func, self, self._terms)))
         return cast("Callable[P, R]", functools.update_wrapper(cast(Any, wrapped), func))
 
-    def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> Run:
+    def _run(self, name: str, args: tuple[Any, ...] | None, kwargs: dict[str, Any], func: object = None) -> Run:
         terms = self._terms
         if terms.measure is not None and args is None:
             msg = (
@@ -134,7 +135,11 @@ class ToolOpener(Opener[ToolRun]):
             )
             raise UsageError(msg)
         call_id = _resolve(self._call_id, "call_id", args, kwargs)
-        return ToolUse(self, ToolSettings(name, terms.price, call_id, terms.measured))
+        arguments = None
+        if args is not None:
+            with guarded("scopes.tool_arguments"):
+                arguments = toolprint(name, bound(func, args, kwargs))
+        return ToolUse(self, ToolSettings(name, terms.price, call_id, terms.measured, arguments))
 
 
 def _unfit(target: object) -> str | None:

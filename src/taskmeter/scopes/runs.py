@@ -69,6 +69,8 @@ class ToolSettings:
     call_id: str | None = None
     measured: str = ""
     """What is to be found out from the result: `cost` or `quantity`."""
+    toolprint: bytes | None = None
+    """The fingerprint of the tool and its arguments, where they are known."""
 
 
 def error_type_of(error: BaseException | None) -> str | None:
@@ -214,22 +216,29 @@ class TaskRun(Run):
         return attributes
 
     def _close(self, error: BaseException | None) -> None:
-        self.scope.closed = True
+        self.scope.end()
         ledger = self.scope.ledger
         outcome = self.scope.outcome = self.scope.outcome or outcome_of(error)
-        if outcome.status in ("failed", "abandoned"):
-            ledger.condemn()
+        if outcome.status == "failed":
+            ledger.condemn("failed_task")
+        elif outcome.status == "abandoned":
+            ledger.condemn("abandoned_task")
         attributes = outcomes.said_attributes(outcome)
         with guarded("scopes.task_span"):
             # Before the ledger is drained: what is marked as late must not be in here as well.
-            attributes |= rollup_attributes(ledger, is_task=True)
+            attributes |= rollup_attributes(ledger, is_task=True) | _reask_attributes(self.scope)
         lines = ledger.drain()
         with guarded("scopes.leaves"):
             leaves.picture(self.scope, self.span)
+        self.scope.sent = None
         spans.end(self.span, attributes, error_type=error_type_of(error))
         with guarded("scopes.task_metrics"):
             providers.account_instruments().spent(lines, self.task.name)
             providers.instruments().task_ended(self.task.name, outcome.status, known_cost(ledger), self._seconds())
+
+
+def _reask_attributes(scope: Scope) -> Attributes:
+    return {} if scope.reask_reason is None else {names.REASK_REASON: scope.reask_reason}
 
 
 class StepRun(Run):
@@ -244,6 +253,9 @@ class StepRun(Run):
             parent=outer,
             step=name,
         )
+        if outer is not None:
+            with guarded("scopes.reask"):
+                outer.opens(name, self.scope)
         self._handle = Step(self.scope)
         self.context = with_scope(self.scope, self.context)
         with guarded("scopes.open_step"):
@@ -260,10 +272,12 @@ class StepRun(Run):
         return self._handle
 
     def _close(self, error: BaseException | None) -> None:
-        self.scope.closed = True
+        self.scope.end()
+        self.scope.rejected = self.scope.rejected or isinstance(error, Exception)
         ledger = self.scope.ledger
         with guarded("scopes.step_span"):
             attributes = {**rollup_attributes(ledger, is_task=False), names.STEP_DISCARDED: self._handle.discarded}
+            attributes |= _reask_attributes(self.scope)
             if self._handle.discard_reason is not None:
                 attributes[names.STEP_DISCARD_REASON] = self._handle.discard_reason
             spans.end(self.span, attributes, error_type=error_type_of(error))
@@ -286,7 +300,9 @@ class ToolUse(Run):
         if self._price is None:
             with guarded("scopes.tool_price"):
                 self._price = tool_price(settings.name)
-        self._open = OpenRun(settings.name, self._scope, stated=True, priced=self._price is not None)
+        self._open = OpenRun(
+            settings.name, self._scope, stated=True, priced=self._price is not None, toolprint=settings.toolprint
+        )
         self.context = self._open.within(self.context)
         with guarded("scopes.open_tool"):
             attributes = {names.SPAN_KIND: "tool", **start_attributes(settings.name, settings.call_id)}

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from taskmeter import _semconv as names
+from taskmeter.records import WASTE_CLASSES
 
 ColumnType: TypeAlias = Literal["VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN"]
 
@@ -58,6 +59,8 @@ _BY_TYPE: Final[Mapping[ColumnType, tuple[str, ...]]] = {
         names.COST_EXACT,
         names.COST_SELF_EXACT,
         names.COST_WASTED_EXACT,
+        *(names.WASTE_PREFIX + waste + names.WASTE_EXACT_SUFFIX for waste in WASTE_CLASSES),
+        names.WASTE_CLASS,
         names.COST_STATUS,
         names.COST_REASON,
         names.ERROR_TYPE,
@@ -99,7 +102,6 @@ _BY_TYPE: Final[Mapping[ColumnType, tuple[str, ...]]] = {
     "BOOLEAN": (
         names.TASK_REMOTE,
         names.STEP_DISCARDED,
-        names.CALL_WASTED,
         names.COST_LATE,
     ),
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from typing import cast
 
 from opentelemetry.util.types import AttributeValue
 
 from taskmeter import _semconv as names
-from taskmeter.account import Ledger, Scope, TaskIdentity
-from taskmeter.records import CATEGORIES, Category, Charge, Cost, Priced, Usage
+from taskmeter.account import Ledger, Scope, Shares, TaskIdentity, rules
+from taskmeter.records import CATEGORIES, Category, Charge, Context, ContextShare, Cost, Priced, Usage
 
 Attributes = dict[str, AttributeValue]
 
@@ -63,9 +65,15 @@ def rollup_attributes(ledger: Ledger, *, is_task: bool) -> Attributes:
     }
     if ledger.human_minutes:
         attributes[names.HUMAN_MINUTES] = float(ledger.human_minutes)
+    attributes |= _context_rollup(ledger.context())
+    attributes |= _repeat_attributes(ledger)
     cost = known_cost(ledger)
     if cost is None:
         return attributes
+    if cost.reasoning:
+        attributes[names.COST_REASONING] = float(cost.reasoning)
+    if cost.cache_saved:
+        attributes[names.CACHE_SAVED] = float(cost.cache_saved)
     attributes |= {
         names.COST_TOTAL: float(cost.total),
         names.COST_SELF: float(cost.self),
@@ -77,11 +85,27 @@ def rollup_attributes(ledger: Ledger, *, is_task: bool) -> Attributes:
         names.COST_EXACT: exact(cost.total),
         names.COST_WASTED_EXACT: exact(cost.wasted),
     }
+    for waste, amount in cost.waste.items():
+        attributes[names.WASTE_PREFIX + waste] = float(amount)
+        attributes[names.WASTE_PREFIX + waste + names.WASTE_EXACT_SUFFIX] = exact(amount)
     for category in CATEGORIES:
         attributes[names.COST_CATEGORY_PREFIX + category] = float(getattr(cost, category))
     if is_task:
         attributes[names.COST_SELF_EXACT] = exact(cost.self)
     return attributes
+
+
+def _repeat_attributes(ledger: Ledger) -> Attributes:
+    """What was done once too often, where anything was."""
+    attributes: Attributes = {
+        names.REASKS: ledger.reasks,
+        names.DUPLICATE_CALLS: ledger.duplicate_calls,
+        names.LOOPED_TOOL_RUNS: ledger.looped_tool_runs,
+    }
+    most = rules().growing_turns
+    if most is not None and ledger.growing_turns >= most:
+        attributes[names.GROWING_TURNS] = ledger.growing_turns
+    return {name: count for name, count in attributes.items() if count}
 
 
 def usage_attributes(usage: Usage) -> Attributes:
@@ -93,6 +117,40 @@ def usage_attributes(usage: Usage) -> Attributes:
         attributes[names.CACHE_WRITE_TOKENS] = usage.cache_write_tokens
     if usage.reasoning_tokens:
         attributes[names.REASONING_TOKENS] = usage.reasoning_tokens
+    return attributes
+
+
+def context_attributes(shares: Shares) -> Attributes:
+    """What a call's input was made of. Amounts only in one text: a span has room for so many attributes."""
+    attributes: Attributes = {}
+    stated: dict[str, list[int | str | None]] = {}
+    for (source, label), share in shares.by_source.items():
+        name = names.CONTEXT_TOKENS.format(source=source)
+        attributes[name] = cast("int", attributes.get(name, 0)) + share.tokens
+        stated[f"{source}/{label}" if label else source] = _stated_share(share)
+    if shares.carried.tokens:
+        attributes[names.CONTEXT_CARRIED_TOKENS] = shares.carried.tokens
+        stated["carried"] = _stated_share(shares.carried)
+    attributes[names.CONTEXT_SHARES] = json.dumps(stated, separators=(",", ":"))
+    return attributes
+
+
+def _stated_share(share: ContextShare) -> list[int | str | None]:
+    return [share.tokens, None if share.cost is None else exact(share.cost)]
+
+
+def _context_rollup(context: Context) -> Attributes:
+    attributes: Attributes = {}
+    for source, share in context.by_source.items():
+        attributes[names.CONTEXT_TOKENS.format(source=source)] = share.tokens
+        if share.cost is not None:
+            attributes[names.CONTEXT_COST.format(source=source)] = float(share.cost)
+    if context.carried.tokens:
+        attributes[names.CONTEXT_CARRIED_TOKENS] = context.carried.tokens
+        if context.carried.cost is not None:
+            attributes[names.CONTEXT_CARRIED_COST] = float(context.carried.cost)
+    if context.unmeasured_calls and context.calls:
+        attributes[names.CONTEXT_UNMEASURED] = context.unmeasured_calls
     return attributes
 
 
@@ -113,6 +171,10 @@ def cost_attributes(priced: Priced) -> Attributes:
             names.CALL_COST_LIST: float(listed),
             names.CALL_COST_CONTRACTED: float(contracted),
         }
+    if reasoning := priced.reasoning:
+        attributes[names.COST_REASONING] = float(reasoning)
+    if priced.cache_saved:
+        attributes[names.CACHE_SAVED] = float(priced.cache_saved)
     return attributes
 
 

@@ -6,7 +6,6 @@ import os
 
 from taskmeter._guard import guarded
 from taskmeter.account import Entry, LedgerLine, Scope, elsewhere
-from taskmeter.records import ZERO
 from taskmeter.telemetry import providers
 
 
@@ -20,8 +19,8 @@ def book(scope: Scope | None, entry: Entry) -> None:
         task, lines = scope.task, scope.ledger.book(entry)
     else:
         lines = [
-            LedgerLine(charge.category, charge.item, charge.amount, charge.amount if entry.wasted else ZERO)
-            for charge in entry.charges
+            LedgerLine(each.category, each.item, each.amount, {entry.waste: each.amount} if entry.waste else {})
+            for each in entry.charges
         ]
     if lines:
         with guarded("telemetry.spent"):

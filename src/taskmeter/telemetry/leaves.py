@@ -15,7 +15,7 @@ from opentelemetry.trace import Span
 
 from taskmeter import _semconv as names
 from taskmeter.account import Scope
-from taskmeter.records import Charge
+from taskmeter.records import Charge, WasteClass
 from taskmeter.telemetry import spans, suppression
 from taskmeter.telemetry.attributes import Attributes, charge_attributes, identity_attributes, late_attributes
 
@@ -39,19 +39,24 @@ def emit_charge(charge: Charge, scope: Scope | None) -> None:
 
 
 def emit_leaf(
-    item: str, attributes: Attributes, scope: Scope | None, *, context: Context | None = None, wasted: bool = False
+    item: str,
+    attributes: Attributes,
+    scope: Scope | None,
+    *,
+    context: Context | None = None,
+    waste: WasteClass | None = None,
 ) -> None:
     """A leaf for what `attributes` say: in `context`, or where that asks for silence, when the task ends."""
-    leaf = _leaf(item, attributes, scope, wasted=wasted)
+    leaf = _leaf(item, attributes, scope, waste=waste)
     if suppression.silent(context):
         _hold(leaf, scope)
     else:
         _emit(leaf, context)
 
 
-def hold(item: str, attributes: Attributes, scope: Scope | None, *, wasted: bool = False) -> Leaf:
+def hold(item: str, attributes: Attributes, scope: Scope | None, *, waste: WasteClass | None = None) -> Leaf:
     """A leaf for when the task ends, unless by then another span pictures it."""
-    leaf = _leaf(item, attributes, scope, wasted=wasted)
+    leaf = _leaf(item, attributes, scope, waste=waste)
     _hold(leaf, scope)
     return leaf
 
@@ -70,19 +75,18 @@ def picture(scope: Scope, span: Span) -> None:
         _emit(leaf, context)
 
 
-def _leaf(item: str, attributes: Attributes, scope: Scope | None, *, wasted: bool) -> Leaf:
+def _leaf(item: str, attributes: Attributes, scope: Scope | None, *, waste: WasteClass | None) -> Leaf:
     identity = identity_attributes(scope.task if scope is not None else None)
     attributes = {names.SPAN_KIND: "charge", **attributes, **identity, **late_attributes(scope)}
-    if wasted:
-        attributes[names.CALL_WASTED] = True
+    if waste is not None:
+        attributes[names.WASTE_CLASS] = waste
     return Leaf(item, attributes)
 
 
 def _hold(leaf: Leaf, scope: Scope | None) -> None:
-    while scope is not None and scope.step is not None and scope.parent is not None:
-        scope = scope.parent
     if scope is None:
         return
+    scope = scope.owner
     if scope.closed or len(scope.held) >= MOST_HELD:
         _emit(leaf, Context())
     else:

@@ -13,7 +13,7 @@ from opentelemetry.util.types import AttributeValue
 from taskmeter import _guard
 from taskmeter import _semconv as names
 from taskmeter.account import LedgerLine
-from taskmeter.records import ZERO, Cost, OutcomeStatus, Usage, subtract
+from taskmeter.records import ZERO, Cost, OutcomeStatus, Usage, subtract, total
 
 Attributes = dict[str, AttributeValue]
 
@@ -78,12 +78,18 @@ class Instruments:
         )
 
     def spent(self, lines: Iterable[LedgerLine], task_name: str | None, *, late: bool = False) -> None:
-        """Counts what a task spent, wasted and not apart; `late` if it had ended before."""
+        """Counts what a task spent, each class of waste apart; `late` if it had ended before."""
         for line in lines:
-            for wasted, amount in ((True, line.wasted), (False, subtract(line.amount, line.wasted))):
+            useful = subtract(line.amount, total(line.waste.values()))
+            for waste, amount in ((None, useful), *line.waste.items()):
                 if amount <= ZERO:
                     continue
-                attributes: Attributes = {names.COST_CATEGORY: line.category, names.COST_WASTED_FLAG: wasted}
+                attributes: Attributes = {
+                    names.COST_CATEGORY: line.category,
+                    names.COST_WASTED_FLAG: waste is not None,
+                }
+                if waste is not None:
+                    attributes[names.WASTE_CLASS] = waste
                 if line.category == "model":
                     attributes[names.RESPONSE_MODEL] = line.item
                 if task_name is not None:

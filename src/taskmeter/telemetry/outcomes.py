@@ -12,7 +12,7 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.account import LedgerLine, OutcomeRecord, TaskIdentity
-from taskmeter.records import ZERO, Outcome
+from taskmeter.records import Outcome
 from taskmeter.telemetry import durable, providers, spans
 from taskmeter.telemetry.attributes import Attributes, charge_attributes, unpriced_attributes
 
@@ -110,5 +110,5 @@ def emit(record: OutcomeRecord) -> bool:
         instruments = providers.account_instruments()
         instruments.outcome_recorded(task_name, record.outcome.status)
         if (charge := record.charge) is not None:
-            instruments.spent([LedgerLine(charge.category, charge.item, charge.amount, ZERO)], task_name)
+            instruments.spent([LedgerLine(charge.category, charge.item, charge.amount, {})], task_name)
     return went

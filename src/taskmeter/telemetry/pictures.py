@@ -78,7 +78,7 @@ def _book(seen: ForeignCall, opened: OpenSpan | None) -> Attributes:
         calls=1,
         attempts=1,
         unpriced_calls=int(priced is not None and priced.status == "unpriced"),
-        wasted=seen.failed,
+        waste="failed_call" if seen.failed else None,
     )
     book(scope, entry)
     attributes: Attributes = {
@@ -89,7 +89,7 @@ def _book(seen: ForeignCall, opened: OpenSpan | None) -> Attributes:
     if priced is not None:
         attributes |= cost_attributes(priced)
         if seen.failed and priced.charges:
-            attributes[names.CALL_WASTED] = True
+            attributes[names.WASTE_CLASS] = "failed_call"
     return attributes
 
 

@@ -19,7 +19,7 @@ from taskmeter import _semconv as names
 from taskmeter._guard import guarded
 from taskmeter.account import Entry, Scope, tool_charge
 from taskmeter.pricing import ToolPrice
-from taskmeter.records import Charge, divide
+from taskmeter.records import Charge, WasteClass, divide
 from taskmeter.telemetry import leaves, providers, spans, suppression
 from taskmeter.telemetry.attributes import Attributes, charge_attributes, late_attributes, unpriced_attributes
 from taskmeter.telemetry.booking import book
@@ -30,9 +30,11 @@ _RUN = otel.create_key("taskmeter-tool-run")
 class OpenRun:
     """A tool run that has not ended. It travels in the context."""
 
-    __slots__ = ("around", "counts", "ended", "name", "priced", "scope", "stated")
+    __slots__ = ("around", "counts", "ended", "looped", "name", "priced", "scope", "stated")
 
-    def __init__(self, name: str, scope: Scope | None, *, stated: bool, priced: bool) -> None:
+    def __init__(
+        self, name: str, scope: Scope | None, *, stated: bool, priced: bool, toolprint: bytes | None = None
+    ) -> None:
         self.name = name
         self.scope = scope
         self.stated = stated
@@ -41,10 +43,19 @@ class OpenRun:
         self.ended = False
         self.around = _innermost()
         self.counts = stated or not any(self._is_same(other) for other in self._enclosing())
+        self.looped = False
+        """Whether it repeats the runs before it once too often."""
         if self.counts:
-            for other in self._enclosing():
-                if not other.stated and other._is_same(self):  # noqa: SLF001 - a run as well
-                    other.counts = False
+            others = [other for other in self._enclosing() if not other.stated and other._is_same(self)]  # noqa: SLF001
+            for other in others:
+                other.counts = False
+            self.looped = any(other.looped for other in others) if others else self._repeats(toolprint)
+
+    def _repeats(self, toolprint: bytes | None) -> bool:
+        scope = self.scope
+        if scope is None or scope.task is None or scope.task.remote:
+            return False
+        return scope.ledger.repeats.tool_starts(toolprint)
 
     def _is_same(self, other: OpenRun) -> bool:
         return other.name == self.name or not self.priced
@@ -115,11 +126,14 @@ def settle(run: OpenRun, bill: Bill, seconds: float | None, error_type: str | No
     if not run.counts:
         return {}
     charges = () if bill.charge is None else (bill.charge,)
-    book(run.scope, Entry(charges=charges, tool_runs=1, unpriced_calls=int(bool(bill.unknown))))
+    waste: WasteClass | None = "loop" if run.looped else None
+    book(run.scope, Entry(charges, tool_runs=1, unpriced_calls=int(bool(bill.unknown)), waste=waste))
     with guarded("telemetry.tool_metrics"):
         if seconds is not None:
             providers.instruments().tool_ended(run.name, seconds, error_type)
     attributes: Attributes = {names.SPAN_KIND: "tool"}
+    if waste is not None:
+        attributes[names.WASTE_CLASS] = waste
     if bill.charge is not None:
         attributes |= charge_attributes(bill.charge)
     elif bill.unknown:
