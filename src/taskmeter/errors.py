@@ -4,7 +4,8 @@ TaskmeterError                 root: catch this to catch all of ours
 ├── UsageError                 a function was called with an argument that makes no sense (also a ValueError)
 ├── ConfigurationError         `configure()` or an environment variable cannot be honoured (also a ValueError)
 ├── MissingDependencyError     an extra is not installed; the message is the exact `pip install` (also an ImportError)
-└── SpoolError                 the spool directory named to a report is missing or holds nothing (also an OSError)
+├── SpoolError                 the spool directory named to a report is missing or holds nothing (also an OSError)
+└── SourceError                another source of spans cannot be read (also an OSError)
 """
 
 
@@ -31,3 +32,7 @@ class MissingDependencyError(TaskmeterError, ImportError):
 
 class SpoolError(TaskmeterError, OSError):
     """A spool directory is missing or empty. The message names it and says how it gets filled."""
+
+
+class SourceError(TaskmeterError, OSError):
+    """A source of spans that is no spool cannot be read. The message names it, without its password, and says why."""

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from taskmeter.errors import SpoolError
 from taskmeter.spool import lock, parquet
-from taskmeter.spool.columns import COLUMNS
 from taskmeter.spool.read import LINES, MALFORMED, PARQUET
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ def _compact(
     spans = 0
     try:
         with parquet.connect(scratch=scratch) as database:
-            database.execute(_TABLE)
+            parquet.create_table(database)
             read = 0
 
             def report(more: int) -> None:
@@ -216,11 +215,11 @@ def _take(
                 unread.write(line if line.endswith(b"\n") else line + b"\n")
                 left += 1
             if len(rows) >= _BATCH:
-                _insert(database, rows)
+                parquet.insert(database, rows)
                 rows = []
                 progress(read)
         if rows:
-            _insert(database, rows)
+            parquet.insert(database, rows)
         progress(read)
     if not left:
         aside.unlink()
@@ -239,19 +238,11 @@ def _read(line: bytes) -> tuple[list[dict[str, Any]], bool]:
     return rows, not unusable and document.keys() <= {"resourceSpans"}
 
 
-_TABLE = f"CREATE TABLE spans ({', '.join(f'{parquet.quoted(name)} {column}' for name, column in COLUMNS.items())})"
-_SCHEMA = json.dumps([COLUMNS])
-
-
-def _insert(database: DuckDBPyConnection, rows: list[dict[str, Any]]) -> None:
-    database.execute("INSERT INTO spans SELECT unnest(from_json(?, ?), recursive := true)", [json.dumps(rows), _SCHEMA])
-
-
 def _copy(database: DuckDBPyConnection, path: Path, sources: dict[str, str]) -> None:
     """Writes the table, for the owner's eyes only, with the names and stamps of the files that it stands for."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     database.execute(
-        "COPY spans TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 100_000, USE_TMP_FILE false, "
+        "COPY spans_of_lines TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 100_000, USE_TMP_FILE false, "
         "KV_METADATA {sources: ?})",
         [str(path), json.dumps(sources)],
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskmeter.errors import MissingDependencyError, SpoolError
-from taskmeter.spool.columns import ATTRIBUTES, COLUMNS, FIELDS, otlp_value, typed
+from taskmeter.spool.columns import ATTRIBUTES, COLUMNS, FIELDS, ColumnType, otlp_value, typed
 from taskmeter.spool.read import MALFORMED, plain_attributes, readable, record
 
 if TYPE_CHECKING:
@@ -59,6 +59,22 @@ def span_rows(document: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:
     return rows, unusable
 
 
+def create_table(database: DuckDBPyConnection, columns: Mapping[str, ColumnType] = COLUMNS) -> None:
+    """Makes the table `spans_of_lines`, for `insert`."""
+    names = ", ".join(f"{quoted(name)} {column}" for name, column in columns.items())
+    database.execute(f"CREATE TABLE spans_of_lines ({names})")
+
+
+def insert(
+    database: DuckDBPyConnection, rows: list[dict[str, Any]], columns: Mapping[str, ColumnType] = COLUMNS
+) -> None:
+    """Appends rows of `span_rows` to the table."""
+    database.execute(
+        "INSERT INTO spans_of_lines SELECT unnest(from_json(?, ?), recursive := true)",
+        [json.dumps(rows), json.dumps([columns])],
+    )
+
+
 def _row(span: Mapping[str, Any], common: Mapping[str, str]) -> dict[str, Any]:
     known = record(span, common["scope"], common["service"])
     row: dict[str, Any] = {name: getattr(known, name) for name in _OF_SPAN} | dict(common)
@@ -89,13 +105,22 @@ def _spellings(value: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     return (value, {"intValue": int(value["intValue"])}) if "intValue" in value else (value,)
 
 
-def documents(path: Path) -> Iterator[dict[str, Any]]:
-    """The spans of a Parquet file as `TracesData` again. Raises `SpoolError` when it is none of ours, or damaged."""
+def documents(path: Path, traces: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The spans of a Parquet file, or only those of `traces`, as `TracesData` again.
+
+    Raises `SpoolError` when it is none of ours, or damaged."""
     with connect() as database:
         import duckdb
 
         try:
-            found = database.execute(f"SELECT {_QUOTED} FROM read_parquet(?)", [str(path)])  # noqa: S608 - constant
+            known = columns_of(database, path)
+            # What another version of this library has no column for is in the JSON.
+            selected = ", ".join(quoted(name) if known.get(name) == COLUMNS[name] else "NULL" for name in COLUMNS)
+            query = f"SELECT {selected} FROM read_parquet(?)"
+            if traces is None:
+                found = database.execute(query, [str(path)])
+            else:
+                found = database.execute(f"{query} WHERE list_contains(?, trace_id)", [str(path), list(traces)])
             while rows := found.fetchmany(_BATCH):
                 named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
                 for (resource, scope), group in groupby(named, key=_around):
@@ -105,6 +130,12 @@ def documents(path: Path) -> Iterator[dict[str, Any]]:
         except (duckdb.Error, *MALFORMED) as error:
             message = f"Cannot read the spool file {str(path)!r}: {str(error).splitlines()[0]}."
             raise SpoolError(message) from error
+
+
+def columns_of(database: DuckDBPyConnection, path: Path) -> dict[str, str]:
+    """Name and type of each column of a Parquet file."""
+    found = database.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)])
+    return {name: column for name, column, *_ in found.fetchall()}
 
 
 def sources(path: Path) -> dict[str, str]:
@@ -123,9 +154,6 @@ def sources(path: Path) -> dict[str, str]:
 def quoted(name: str) -> str:
     """A name of SQL."""
     return '"' + name.replace('"', '""') + '"'
-
-
-_QUOTED = ", ".join(map(quoted, COLUMNS))
 
 
 def _around(row: Mapping[str, Any]) -> tuple[str, str]:

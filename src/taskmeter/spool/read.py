@@ -57,6 +57,8 @@ class SpoolReading:
         self.skipped_spans = 0
         """Spans without usable ids or times, in lines that are otherwise fine."""
         self.duplicates = 0
+        self.traces: frozenset[str] | None = None
+        """Ids of the only traces to read; `None` for all."""
 
     def __iter__(self) -> Iterator[SpanRecord]:
         self.spans = self.skipped_lines = self.skipped_spans = self.duplicates = 0
@@ -69,6 +71,10 @@ class SpoolReading:
             seen.add(key)
             self.spans += 1
             yield span
+        self.require_spans()
+
+    def require_spans(self) -> None:
+        """Raises `SpoolError` when none was read."""
         if not self.spans:
             message = f"The spool {str(self.directory)!r} holds no spans{self._but()}. {_HOW_TO_FILL}."
             raise SpoolError(message)
@@ -89,7 +95,8 @@ class SpoolReading:
         problems = self.problems()
         return f" ({'; '.join(problems)})" if problems else ""
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """The files to read. Raises `SpoolError` when there is no directory, or no file in it."""
         if not self.directory.is_dir():
             message = f"There is no spool directory {str(self.directory)!r}. {_HOW_TO_FILL}."
             raise SpoolError(message)
@@ -103,7 +110,7 @@ class SpoolReading:
     def _all(self) -> Iterator[SpanRecord]:
         """The spans of every file. One that is compacted before its turn is gone by then, and a new one there."""
         done: set[Path] = set()
-        while waiting := [path for path in self._files() if path not in done]:
+        while waiting := [path for path in self.files() if path not in done]:
             for path in waiting:
                 done.add(path)
                 try:
@@ -115,7 +122,7 @@ class SpoolReading:
         if path.suffix == ".parquet":
             from taskmeter.spool.parquet import documents
 
-            for document in documents(path):
+            for document in documents(path, self.traces):
                 yield from self._records(document)
             return
         try:
@@ -141,7 +148,8 @@ class SpoolReading:
         skipped = 0
         for span, scope, service in _spans(document):
             try:
-                parsed.append(record(span, scope, service))
+                if self.traces is None or span["traceId"].lower() in self.traces:
+                    parsed.append(record(span, scope, service))
             except MALFORMED:
                 skipped += 1
         self.skipped_spans += skipped
