@@ -187,3 +187,11 @@ def test_a_file_of_another_version_is_read_all_the_same(tmp_path: Path) -> None:
         )
         database.table("older").write_parquet(str(path))
     assert report_of(tmp_path) == before
+
+
+def test_a_count_is_of_a_sensible_size(tmp_path: Path) -> None:
+    """What nobody can have counted neither stops the report nor is in another figure."""
+    huge = {"key": names.CALLS, "value": {"intValue": str(2**62)}}
+    spans = [task(number, COST_EXACT="1", COST_SELF_EXACT="1") for number in range(4)]
+    result = report(tmp_path, *[{**span, "attributes": [*span["attributes"], huge]} for span in spans])
+    assert (result.total.total, result.total.calls) == (Decimal(4), 4 * 10**12)

@@ -7,6 +7,7 @@ from typing import Final
 
 from taskmeter import _semconv as names
 from taskmeter.records import WASTE_CLASSES
+from taskmeter.reports.fields import MOST_COUNTED
 from taskmeter.spool.columns import COLUMNS, ColumnType
 from taskmeter.spool.parquet import quoted
 
@@ -70,6 +71,7 @@ SHORT: Final[Mapping[str, str]] = {
 
 TYPES: Final[Mapping[str, ColumnType]] = {short: COLUMNS[column] for short, column in SHORT.items()}
 
+_TIMES = ("start_ns", "end_ns")
 _NULL_IF_EMPTY = (
     "task_id",
     "task_name",
@@ -85,8 +87,12 @@ _NULL_IF_EMPTY = (
 
 
 def as_short(short: str, column: str) -> str:
-    """One column of the view; an empty name is no name."""
-    return f"nullif({column}, '') AS {short}" if short in _NULL_IF_EMPTY else f"{column} AS {short}"
+    """One column of the view; an empty name is no name, and a count is of a sensible size."""
+    if short in _NULL_IF_EMPTY:
+        return f"nullif({column}, '') AS {short}"
+    if TYPES[short] == "BIGINT" and short not in _TIMES:
+        return f"greatest(least({column}, {MOST_COUNTED}), 0) AS {short}"
+    return f"{column} AS {short}"
 
 
 def select(relation: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from taskmeter.errors import SourceError, UsageError
+from taskmeter.errors import SourceError, SpoolError, UsageError
 from taskmeter.records import ZERO
 from taskmeter.reports.engine import amounts, clickhouse, matching, rows, settle, spool
 from taskmeter.spool import parquet
@@ -69,6 +69,7 @@ def open_spool(reading: SpoolReading) -> Generator[Warehouse]:
     with (
         TemporaryDirectory(prefix="taskmeter-") as scratch,
         parquet.connect(memory_limit=_MEMORY, scratch=Path(scratch)) as database,
+        _named(SpoolError, f"the spool {str(reading.directory)!r}"),
     ):
         spool.load(database, reading)
         yield Warehouse(database)
@@ -84,10 +85,23 @@ def open_clickhouse(fetch: clickhouse.Fetch, table: str = clickhouse.TABLE) -> G
     with (
         TemporaryDirectory(prefix="taskmeter-") as scratch,
         parquet.connect(memory_limit=_MEMORY, scratch=Path(scratch)) as database,
+        _named(SourceError, f"the table {table}"),
     ):
         if not clickhouse.load(database, fetch, Path(scratch), table):
             raise SourceError(f"The table {table} holds no spans of tasks")
         yield Warehouse(database)
+
+
+@contextmanager
+def _named(error: type[SpoolError | SourceError], what: str) -> Generator[None]:
+    """What the database cannot do (no room, a file that vanished) is said in one sentence."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as reason:
+        message = f"Cannot report on {what}: {str(reason).splitlines()[0]}"
+        raise error(message) from reason
 
 
 def _currency(database: DuckDBPyConnection) -> str:
