@@ -10,7 +10,7 @@ import pytest
 
 import taskmeter
 
-OPTIONAL_OR_HEAVY = ("anthropic", "click", "genai_prices.data", "httpx", "httpx2", "openai", "rich")
+OPTIONAL_OR_HEAVY = ("anthropic", "click", "duckdb", "genai_prices.data", "httpx", "httpx2", "openai", "rich")
 
 
 def test_importing_taskmeter_loads_no_provider_no_http_client_and_no_price_data() -> None:

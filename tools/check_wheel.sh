@@ -32,7 +32,7 @@ import importlib.util, pathlib, sys
 import taskmeter
 home = pathlib.Path(taskmeter.__file__)
 assert pathlib.Path(sys.prefix) in home.parents, f"imported from {home}, not from the wheel"
-extras = [name for name in ("openai", "anthropic", "click", "rich") if importlib.util.find_spec(name)]
+extras = [name for name in ("openai", "anthropic", "click", "duckdb", "rich") if importlib.util.find_spec(name)]
 assert not extras, f"no extra was asked for, yet these are installed: {extras}"
 print("taskmeter", taskmeter.__version__, "imports; public names:", len(taskmeter.__all__))
 '

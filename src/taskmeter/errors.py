@@ -6,7 +6,8 @@ TaskmeterError                 root: catch this to catch all of ours
 ├── BudgetExceeded             a call was not sent, as a budget has no room for it; drawn here, made by the account
 ├── MissingDependencyError     an extra is not installed; the message is the exact `pip install` (also an ImportError)
 ├── SpoolError                 the spool directory named to a report is missing or holds nothing (also an OSError)
-└── ShippingError              the spool cannot be shipped now: another shipper is at it (also an OSError)
+├── ShippingError              the spool cannot be shipped now: another shipper is at it (also an OSError)
+└── SourceError                another source of spans cannot be read (also an OSError)
 """
 
 
@@ -37,3 +38,7 @@ class SpoolError(TaskmeterError, OSError):
 
 class ShippingError(TaskmeterError, OSError):
     """The spool cannot be shipped now. The message says who is at it."""
+
+
+class SourceError(TaskmeterError, OSError):
+    """A source of spans that is no spool cannot be read. The message names it, without its password, and says why."""

@@ -14,12 +14,19 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from taskmeter import _semconv as names
+from taskmeter.reports.engine.warehouse import open_spool
 from taskmeter.reports.relations import Relations, relate
+from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
 from taskmeter.spool.read import SpoolReading
 from taskmeter.spool.write import SpoolExporter
 
 SECOND = 1_000_000_000
 START = 1_790_000_000 * SECOND
+
+
+def report_of(directory: Path) -> UnitCostReport:
+    with open_spool(SpoolReading(directory)) as warehouse:
+        return unit_cost(warehouse)
 
 
 class Recorder:
@@ -36,6 +43,9 @@ class Recorder:
     def relations(self) -> Relations:
         self._provider.shutdown()
         return relate(SpoolReading(self.directory))
+
+    def report(self) -> UnitCostReport:
+        return report_of(self.directory)
 
     @contextmanager
     def span(

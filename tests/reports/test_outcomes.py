@@ -17,7 +17,7 @@ from taskmeter.records import Outcome
 from taskmeter.reports import render
 from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.task_tree import task_tree
-from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from taskmeter.reports.unit_cost import UnitCostReport
 from taskmeter.scopes.outcomes import outcome_record, write_outcome
 from taskmeter.spool.encode import encode_line
 from taskmeter.spool.read import SpoolReading
@@ -40,12 +40,12 @@ def say(recorder: Recorder, status: Any, at: int, **who: Any) -> None:
     write_outcome(OutcomeRecord(word, at, who.pop("sequence", 1), charge=charge, **who), recorder.directory)
 
 
-def report(relations: Relations) -> UnitCostReport:
-    return unit_cost(relations)
+def report(recorder: Recorder) -> UnitCostReport:
+    return recorder.report()
 
 
-def row(relations: Relations, name: str = "resolve") -> Any:
-    (found,) = (row for row in unit_cost(relations).rows if row.name == name)
+def row(recorder: Recorder, name: str = "resolve") -> Any:
+    (found,) = (row for row in recorder.report().rows if row.name == name)
     return found
 
 
@@ -53,14 +53,13 @@ def test_a_later_failure_changes_the_report(recorder: Recorder) -> None:
     """It is no success any more, its cost is waste, and of the tasks around it as well."""
     with recorder.task("desk", C, "0.7", "0.1"), recorder.task("resolve", A, "0.6", TASK_KEY="T-1"):
         recorder.call("0.6")
-    before = relate(SpoolReading(recorder.directory))
-    assert (row(before).succeeded, row(before).wasted, row(before).cost_per_success) == (1, 0, Decimal("0.6"))
+    assert (row(recorder).succeeded, row(recorder).wasted, row(recorder).cost_per_success) == (1, 0, Decimal("0.6"))
     say(recorder, "failed", START + DAY, key="T-1", reason="reopened")
     after = recorder.relations()
-    assert (row(after).succeeded, row(after).failed, row(after).wasted) == (0, 1, Decimal("0.6"))
-    assert row(after).cost_per_success is None
-    assert (row(after, "desk").succeeded, row(after, "desk").wasted) == (1, Decimal("0.6"))
-    assert (report(after).total.wasted, report(after).total.total) == (Decimal("0.6"), Decimal("0.7"))
+    assert (row(recorder).succeeded, row(recorder).failed, row(recorder).wasted) == (0, 1, Decimal("0.6"))
+    assert row(recorder).cost_per_success is None
+    assert (row(recorder, "desk").succeeded, row(recorder, "desk").wasted) == (1, Decimal("0.6"))
+    assert (report(recorder).total.wasted, report(recorder).total.total) == (Decimal("0.6"), Decimal("0.7"))
     assert (after.tasks[A].outcome, after.tasks[A].reason, after.tasks[A].said) == ("failed", "reopened", "succeeded")
 
 
@@ -77,11 +76,10 @@ def test_a_later_success_leaves_as_waste_what_was_waste_by_itself(recorder: Reco
         with recorder.task("part", B, "0.3", OUTCOME="failed", waste={"failed_task": "0.3"}):
             recorder.call("0.3")
     say(recorder, "succeeded", START + DAY, key="T-1", value=Decimal("12.5"), quality=Decimal("0.9"))
-    relations = recorder.relations()
-    assert (row(relations).succeeded, row(relations).wasted) == (1, Decimal("0.6"))
-    assert (row(relations).value, row(relations).quality) == (Decimal("12.5"), Decimal("0.9"))
+    assert (row(recorder).succeeded, row(recorder).wasted) == (1, Decimal("0.6"))
+    assert (row(recorder).value, row(recorder).quality) == (Decimal("12.5"), Decimal("0.9"))
     say(recorder, "succeeded", START + DAY, task_id=B)
-    assert row(relate(SpoolReading(recorder.directory))).wasted == Decimal("0.3")
+    assert row(recorder).wasted == Decimal("0.3")
 
 
 def test_two_revisions_are_both_kept_and_the_later_counts(recorder: Recorder) -> None:
@@ -91,8 +89,8 @@ def test_two_revisions_are_both_kept_and_the_later_counts(recorder: Recorder) ->
     say(recorder, "failed", START + 2 * DAY, key="T-1", reason="reopened")
     say(recorder, "succeeded", START + DAY, key="T-1", value=Decimal(3))
     relations = recorder.relations()
-    assert (row(relations).failed, row(relations).succeeded, row(relations).pending) == (1, 0, 0)
-    assert row(relations).value is None
+    assert (row(recorder).failed, row(recorder).succeeded, row(recorder).pending) == (1, 0, 0)
+    assert row(recorder).value is None
     assert [revision.status for revision in relations.tasks[A].revisions] == ["succeeded", "failed"]
     told = [
         (node.name, node.at, node.reason, node.value)
@@ -112,7 +110,7 @@ def test_one_time_is_ordered_by_sequence(recorder: Recorder) -> None:
         pass
     say(recorder, "failed", START + DAY, key="T-1", sequence=8)
     say(recorder, "succeeded", START + DAY, key="T-1", sequence=7)
-    assert row(recorder.relations()).failed == 1
+    assert row(recorder).failed == 1
 
 
 def test_an_outcome_that_matches_no_task_is_kept_and_shown(recorder: Recorder) -> None:
@@ -124,9 +122,8 @@ def test_an_outcome_that_matches_no_task_is_kept_and_shown(recorder: Recorder) -
     say(recorder, "failed", START + DAY, key="T-1", name="other", sequence=2)
     say(recorder, "failed", START + DAY, task_id=B, sequence=3)
     say(recorder, "failed", START - DAY, key="T-1")
-    relations = recorder.relations()
-    assert row(relations).succeeded == 1
-    result = report(relations)
+    assert row(recorder).succeeded == 1
+    result = report(recorder)
     assert [outcome.key or outcome.task_id for outcome in result.unmatched] == ["T-1", "T-9", "T-1", B]
     assert result.notes[:4] == (
         "No task for the outcome failed of 'T-1': it is kept, and counts for nothing yet.",
@@ -134,7 +131,7 @@ def test_an_outcome_that_matches_no_task_is_kept_and_shown(recorder: Recorder) -
         "No task for the outcome failed of 'T-1' (other): it is kept, and counts for nothing yet.",
         f"No task for the outcome failed of task '{B}': it is kept, and counts for nothing yet.",
     )
-    assert row(relations, "(no task)").total == Decimal(4)
+    assert row(recorder, "(no task)").total == Decimal(4)
     assert result.total.total == Decimal("4.5")
     assert len(json.loads(render.as_json(result))["unmatched"]) == 4
 
@@ -185,13 +182,13 @@ def test_human_minutes_of_outcomes_are_late_money_of_the_task(recorder: Recorder
     )
     assert (around.cost, around.human_minutes, around.unpriced_calls) == (Decimal("4.6"), Decimal(8), 1)
     assert task.wasted == around.wasted == Decimal("4.5")
-    total = report(relations).total
+    total = report(recorder).total
     assert (total.total, total.human_minutes, total.lower_bounds) == (
         Decimal("4.6"),
         Decimal(8),
         ("total", "wasted"),
     )
-    assert "1 call or review could not be priced: totals that include one are lower bounds." in report(relations).notes
+    assert "1 call or review could not be priced: totals that include one are lower bounds." in report(recorder).notes
 
 
 def test_human_minutes_of_outcomes_do_not_fill_gaps(recorder: Recorder) -> None:
@@ -208,7 +205,7 @@ def test_human_minutes_of_outcomes_do_not_fill_gaps(recorder: Recorder) -> None:
     assert (task.cost, task.own, task.own_late, task.late) == (Decimal("1.5"), Decimal("1.5"), Decimal(1), Decimal(1))
     assert (around.cost, around.own, around.own_late, around.late) == (Decimal(4), Decimal("2.1"), 0, Decimal(1))
     assert [node.cost for node in task_tree(relations, C).nodes if node.kind == "step"] == [Decimal("1.5")]
-    assert report(relations).total.late == Decimal(1)
+    assert report(recorder).total.late == Decimal(1)
 
 
 def test_an_outcome_of_a_task_whose_process_was_killed_counts(recorder: Recorder) -> None:
@@ -216,8 +213,7 @@ def test_an_outcome_of_a_task_whose_process_was_killed_counts(recorder: Recorder
     with recorder.task("resolve", A, "0.5", drop=True, TASK_KEY="T-1"):
         recorder.call("0.5")
     say(recorder, "failed", START + DAY, key="T-1")
-    relations = recorder.relations()
-    assert (row(relations).kind, row(relations).failed, row(relations).wasted) == ("task", 1, Decimal("0.5"))
+    assert (row(recorder).kind, row(recorder).failed, row(recorder).wasted) == ("task", 1, Decimal("0.5"))
 
 
 def test_pending_tasks_are_shown_apart(recorder: Recorder) -> None:
@@ -226,10 +222,9 @@ def test_pending_tasks_are_shown_apart(recorder: Recorder) -> None:
         pass
     with recorder.task("resolve", B, "0.25"):
         pass
-    relations = recorder.relations()
-    assert (row(relations).pending, row(relations).succeeded) == (1, 1)
-    assert row(relations).cost_per_success == Decimal("0.75")
-    assert report(relations).notes[0] == (
+    assert (row(recorder).pending, row(recorder).succeeded) == (1, 1)
+    assert row(recorder).cost_per_success == Decimal("0.75")
+    assert report(recorder).notes[0] == (
         "1 pending task: 0.5 USD of these totals has no outcome yet, and is no success."
     )
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from taskmeter.reports.render import as_csv, as_json, as_table, least_width
 from taskmeter.reports.task_tree import TaskTree, task_tree
 from taskmeter.reports.text import cell, duration, money, plain, share
-from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from taskmeter.reports.unit_cost import UnitCostReport
 from tests.reports.spans import Recorder
 
 EVIL = "\x1b[31m=cmd\x1b]0;owned\x07|'\r\n[bold]\u202e\ud800"
@@ -47,7 +47,7 @@ def recorder(tmp_path: Path) -> Recorder:
 
 def test_the_report_as_a_table(recorder: Recorder) -> None:
     """What the README shows, in 100 columns."""
-    assert show(unit_cost(recorder.relations())) == [
+    assert show(recorder.report()) == [
         "                               cost per                         re-",
         "task    tasks ok fail    total  success      p50      p95 calls try   wasted",
         "─────────────────────────────────────────────────────────────────────────────────",
@@ -101,7 +101,7 @@ def test_no_number_is_ever_cut(tmp_path: Path, width: int) -> None:
         with task, recorder.span("step", "step", STEP_NAME="deep " * 12, COST_EXACT="9876.54"):
             recorder.call("9876.54", "model-" * 8, INPUT_TOKENS=9876543, ERROR_TYPE="SomeLongNamedError" * 3)
     relations = recorder.relations()
-    report = show(unit_cost(relations), width)
+    report = show(recorder.report(), width)
     tree = show(task_tree(relations, "pending"), width)
     assert max(map(len, report + tree)) <= max(width, 121)
     for amount in (" ≥~$39,506.16 ≥~$39,506.16 ≥~$9,876.54 ≥~$9,876.54 217284 17284 ≥~$4,938.24 12%",):
@@ -114,7 +114,7 @@ def test_no_number_is_ever_cut(tmp_path: Path, width: int) -> None:
 def test_json_keeps_every_digit(recorder: Recorder) -> None:
     """Amounts are strings, what is not known is null."""
     relations = recorder.relations()
-    report = json.loads(as_json(unit_cost(relations)))
+    report = json.loads(as_json(recorder.report()))
     assert [(row["name"], row["total"], row["cost_per_success"]) for row in report["rows"]] == [
         ("resolve", "0.0152", "0.015200000000"),
         ("inner", "0.01", None),
@@ -136,7 +136,7 @@ def test_json_keeps_every_digit(recorder: Recorder) -> None:
 def test_csv_keeps_every_digit(recorder: Recorder) -> None:
     """One header, one line each; empty is unknown."""
     relations = recorder.relations()
-    rows = list(csv.DictReader(io.StringIO(as_csv(unit_cost(relations)))))
+    rows = list(csv.DictReader(io.StringIO(as_csv(recorder.report()))))
     assert [(row["name"], row["total"], row["cost_per_success"], row["currency"]) for row in rows] == [
         ("resolve", "0.0152", "0.015200000000", "USD"),
         ("inner", "0.01", "", "USD"),
@@ -158,7 +158,7 @@ def test_a_name_that_looks_like_a_row_of_ours_is_in_quotes(tmp_path: Path) -> No
             recorder.call("0.1")
     with recorder.task("a", "gone", None, drop=True):
         recorder.call("0.1")
-    result = unit_cost(recorder.relations())
+    result = recorder.report()
     lines = show(result)
     assert [line[:16].rstrip() for line in lines[3:6]] == ['"(no task)"', '"TOTAL"', '"a (unfinished)"']
     assert [line.split() for line in lines if line.startswith(("a ", "TOTAL"))] == [
@@ -174,7 +174,7 @@ def test_a_cell_is_no_formula_and_a_number_no_exponent(tmp_path: Path, name: str
     recorder = Recorder(tmp_path)
     with recorder.task(name, "a", "1000", CALLS=1, waste={"reask": "0.002"}):
         recorder.call("1000")
-    row = next(csv.DictReader(io.StringIO(as_csv(unit_cost(recorder.relations())))))
+    row = next(csv.DictReader(io.StringIO(as_csv(recorder.report()))))
     assert row["name"].startswith("'")
     assert (row["wasted_share"], row["estimates"], row["total"]) == ("0.000002", "", "1000")
 
@@ -200,7 +200,7 @@ def test_names_cannot_reach_the_terminal_or_a_spreadsheet(tmp_path: Path) -> Non
         recorder.call("0.1", EVIL, CALL_COST_CURRENCY=EVIL)
     relations = recorder.relations()
     tree = task_tree(relations, next(iter(relations.tasks)))
-    for result in (unit_cost(relations), tree):
+    for result in (recorder.report(), tree):
         for text in ("\n".join(show(result)), as_csv(result), as_json(result)):
             assert all(character == "\n" or character.isprintable() for character in text)
         assert "[bold]" in "".join(show(result, 300))

@@ -5,11 +5,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskmeter.errors import UsageError
-from taskmeter.reports.unit_cost import UnitCost, UnitCostReport, nearest_rank, unit_cost
+from taskmeter.reports.unit_cost import UnitCost, UnitCostReport, nearest_rank
 from tests.reports.spans import Recorder
 
 
@@ -19,7 +19,7 @@ def recorder(tmp_path: Path) -> Recorder:
 
 
 def report(recorder: Recorder) -> UnitCostReport:
-    return unit_cost(recorder.relations())
+    return recorder.report()
 
 
 def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
@@ -53,8 +53,21 @@ def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
         "estimated_share": 0.238095,
         "unpriced_calls": 0,
         "exposed_attempts": 0,
+        "success_rate": 0.5,
+        "success_rate_low": 0.150039,
+        "success_rate_high": 0.849961,
     }
-    per_task = {"cost_per_success": Decimal("0.525"), "p50": Decimal("0.2"), "p95": Decimal("0.4")}
+    per_task = {
+        "cost_per_success": Decimal("0.525"),
+        "mean": Decimal("0.21"),
+        "p50": Decimal("0.2"),
+        "p90": Decimal("0.4"),
+        "p95": Decimal("0.4"),
+        "p99": Decimal("0.4"),
+        "max": Decimal("0.4"),
+        "tail_share": 0.380952,
+        "single_call_multiple": 1.0,
+    }
     marks = ("total", "cost_per_success", "p50", "p95", "wasted")
     assert result.rows == (UnitCost(name="resolve", kind="task", **expected, **per_task, estimates=marks),)
     assert result.total == UnitCost(name="TOTAL", kind="total", **expected, estimates=("total", "wasted"))
@@ -204,6 +217,7 @@ def test_late_money_of_a_failed_task_is_wasted(recorder: Recorder) -> None:
     assert row.lower_bounds == ("total", "p50", "p95", "wasted")
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.integers(-1, 20), st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))
 def test_each_dollar_is_in_the_total_once_however_late_it_comes(shape: list[tuple[int, int, int]]) -> None:
     """For any nesting, and for money in time and late in any task: the total is what the leaves add up to, and so is
@@ -273,7 +287,7 @@ def test_currencies_are_not_added_up(recorder: Recorder) -> None:
     recorder.call("1", CALL_COST_CURRENCY="USD")
     recorder.call("1", CALL_COST_CURRENCY="EUR")
     with pytest.raises(UsageError, match=r"several currencies \(EUR, USD\)"):
-        recorder.relations()
+        recorder.report()
 
 
 @pytest.mark.parametrize(

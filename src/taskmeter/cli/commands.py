@@ -6,6 +6,7 @@ import click
 
 from taskmeter._version import __version__
 from taskmeter.cli.breakdown import breakdown
+from taskmeter.cli.compact import compact
 from taskmeter.cli.demo import demo
 from taskmeter.cli.doctor import doctor
 from taskmeter.cli.outcome import outcome
@@ -19,5 +20,5 @@ def taskmeter() -> None:
     """What each completed LLM-agent task cost, and where the money went."""
 
 
-for command in (report, breakdown, show, outcome, ship, demo, doctor):
+for command in (report, breakdown, show, outcome, ship, compact, demo, doctor):
     taskmeter.add_command(command)

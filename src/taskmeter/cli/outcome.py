@@ -12,7 +12,7 @@ from taskmeter import _config, pricing
 from taskmeter._bounds import shown
 from taskmeter.cli import say
 from taskmeter.cli.options import spool_option
-from taskmeter.cli.reports import read_spool
+from taskmeter.cli.reports import read_task
 from taskmeter.errors import UsageError
 from taskmeter.records import OutcomeStatus
 from taskmeter.reports.outcomes import Matching
@@ -39,7 +39,7 @@ def outcome(task: str, spool: Path, status: OutcomeStatus, at: str | None, **sai
     name = said.pop("name")
     pricing.use(_config.prices_from_environment())  # for the rate of human minutes
     word = outcome_said(status, **said)
-    relations = read_spool(spool)
+    relations = read_task(spool, task)
     found = find_tasks(relations, task)
     by_id = bool(found) and found[0].key != task
     if by_id and len(found) > 1:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -11,20 +15,71 @@ from rich.console import Console
 from taskmeter.cli import say
 from taskmeter.cli.options import format_option, spool_option
 from taskmeter.reports import render
+from taskmeter.reports.engine import clickhouse
+from taskmeter.reports.engine.cohort import GROUPS
+from taskmeter.reports.engine.selection import relate_task
+from taskmeter.reports.engine.warehouse import Warehouse, open_clickhouse, open_spool
 from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.task_tree import task_tree
 from taskmeter.reports.unit_cost import unit_cost
 from taskmeter.spool.read import SpoolReading
 
+_AGES = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+def _moment(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    """Unix time in ns of `7d` (ago), or of a date and time, which without a zone is UTC."""
+    if text is None:
+        return None
+    if match := re.fullmatch(r"(\d{1,5})([dhm])", text):
+        moment = datetime.now(UTC) - timedelta(**{_AGES[match[2]]: int(match[1])})
+    else:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise click.BadParameter(
+                f"{text!r} is no time. Write 7d, 12h, 2026-11-01 or 2026-11-01T09:30:00Z"
+            ) from None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
 OutputFormat: TypeAlias = Literal["table", "json", "csv"]
 
 
 @click.command
+@click.option(
+    "--by",
+    default="name",
+    show_default=True,
+    help=f"A row for each {', '.join(GROUPS)}, or value of label:NAME.",
+)
+@click.option(
+    "--since", metavar="TIME", callback=_moment, help="Only tasks that began then or later: 7d, 12h, or ISO 8601."
+)
+@click.option("--until", metavar="TIME", callback=_moment, help="Only tasks that began before.")
+@click.option("--detail", is_flag=True, help="Success rate, mean and tail of what single tasks cost, calls and tokens.")
+@click.option(
+    "--source",
+    metavar="DIR|URL",
+    help="Instead of --spool: another spool, or a Collector's ClickHouse, clickhouse://user@host:8123/database.",
+)
 @spool_option
 @format_option
-def report(spool: Path, output: OutputFormat) -> None:
+def report(
+    by: str,
+    since: int | None,
+    until: int | None,
+    source: str | None,
+    spool: Path,
+    output: OutputFormat,
+    *,
+    detail: bool,
+) -> None:
     """What tasks cost, by name: in all, per success, median and 95th percentile, and how much was wasted."""
-    print_result(unit_cost(read_spool(spool)), output)
+    with opened(source, spool) as warehouse:
+        result = unit_cost(warehouse, by, since_ns=since, until_ns=until)
+    print_result(result, output, detail=detail)
 
 
 @click.command
@@ -36,20 +91,55 @@ def show(task: str, spool: Path, output: OutputFormat) -> None:
 
     TASK is its id, the beginning of its id (4 characters or more), or its business key.
     """
-    print_result(task_tree(read_spool(spool), task), output)
+    print_result(task_tree(read_task(spool, task), task), output)
+
+
+@contextmanager
+def opened(source: str | None, spool: Path) -> Generator[Warehouse]:
+    """The warehouse of `source`, else of `spool`; what could not be read is said on standard error."""
+    with _working():
+        if source is not None and "://" in source:
+            fetch, table = clickhouse.connect(source)
+            with open_clickhouse(fetch, table) as warehouse:
+                yield warehouse
+            return
+        reading = SpoolReading(spool if source is None else Path(source))
+        with open_spool(reading) as warehouse:
+            yield warehouse
+        say_problems(reading)
+
+
+@contextmanager
+def _working() -> Generator[None]:
+    """A sign of life on a terminal: millions of spans take seconds."""
+    with Console(stderr=True).status("reading spans"):
+        yield
 
 
 def read_spool(spool: Path) -> Relations:
     """All that `spool` says about tasks; what could not be read is said on standard error."""
     reading = SpoolReading(spool)
     relations = relate(reading)
-    for problem in reading.problems():
-        say(f"{spool}: {problem}")
+    say_problems(reading)
     return relations
 
 
-def print_result(result: render.Result, output: OutputFormat) -> None:
-    """Prints a report as `output`."""
+def read_task(spool: Path, task: str) -> Relations:
+    """What `spool` says about the tasks that `task` may mean, likewise."""
+    reading = SpoolReading(spool)
+    relations = relate_task(reading, task)
+    say_problems(reading)
+    return relations
+
+
+def say_problems(reading: SpoolReading) -> None:
+    """Says on standard error what could not be read."""
+    for problem in reading.problems():
+        say(f"{reading.directory}: {problem}")
+
+
+def print_result(result: render.Result, output: OutputFormat, *, detail: bool = False) -> None:
+    """Prints a report as `output`; json and csv have all `detail` anyway."""
     if output == "json":
         click.echo(render.as_json(result), nl=False)
     elif output == "csv":
@@ -58,6 +148,6 @@ def print_result(result: render.Result, output: OutputFormat) -> None:
             say(note)
     else:
         console = Console(highlight=False, markup=False, emoji=False)
-        least = render.least_width(result)  # a table squeezed into fewer columns would cut its numbers
+        least = render.least_width(result, detail=detail)  # a table squeezed into fewer columns would cut its numbers
         console.width = max(console.width, least) if console.is_terminal else least
-        console.print(render.as_table(result))
+        console.print(render.as_table(result, detail=detail))

@@ -16,7 +16,7 @@ from taskmeter._config import Environment, SignalEnvironment
 from taskmeter.diagnosis.records import Finding, Spool
 from taskmeter.diagnosis.telemetry import LEAST_ATTRIBUTES, too_few_attributes, without_credentials
 from taskmeter.pricing import newest_price
-from taskmeter.spool.files import files_in
+from taskmeter.spool.files import span_files_in
 from taskmeter.spool.safety import risk_of
 from taskmeter.spool.shipping.backlog import Backlog, backlogs
 from taskmeter.telemetry.content import chosen
@@ -116,7 +116,7 @@ def _endpoint_findings(signal: str, said: SignalEnvironment) -> Iterator[Finding
 
 def spool_at(directory: Path, *, in_use: bool) -> Spool:
     """How the directory stands. Creates nothing."""
-    sizes = [size for path in files_in(directory) if (size := _size(path)) is not None]
+    sizes = [size for path in span_files_in(directory) if (size := _size(path)) is not None]
     existing = directory.absolute()
     while _is_missing(existing) and existing != existing.parent:
         existing = existing.parent

@@ -16,6 +16,8 @@ Status = Literal["exact", "estimated", "partial", "unpriced", "provisioned", ""]
 
 _STATUSES: tuple[Status, ...] = ("exact", "estimated", "partial", "unpriced", "provisioned")
 LARGEST_AMOUNT = Decimal("1e15")
+MOST_COUNTED = 10**12
+"""Of anything that a span counts: sums of them are to fit 64 bits."""
 
 
 class Tokens(NamedTuple):
@@ -86,9 +88,9 @@ def text(span: SpanRecord, name: str) -> str | None:
 
 
 def count(span: SpanRecord, name: str) -> int:
-    """A whole number; 0 where there is none."""
+    """A whole number of a sensible size; 0 where there is none."""
     value = span.attributes.get(name)
-    return value if isinstance(value, int) else 0
+    return max(0, min(value, MOST_COUNTED)) if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def number(span: SpanRecord, name: str) -> float | None:

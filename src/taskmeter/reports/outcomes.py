@@ -188,11 +188,20 @@ def outcome_notes(unmatched: Sequence[Outcome], tasks: Iterable[Task], currency:
     """What to say about tasks whose outcome is not known, and about outcomes whose task is not known."""
     pending = [task for task in tasks if task.outcome == "pending"]
     if pending:
-        spent = total(task.cost or ZERO for task in pending)
-        yield (
-            f"{len(pending)} pending task{'s' * (len(pending) != 1)}: {spent:f} {currency} "
-            "of these totals has no outcome yet, and is no success."
-        )
+        yield pending_note(len(pending), total(task.cost or ZERO for task in pending), currency)
+    yield from unmatched_notes(unmatched)
+
+
+def pending_note(tasks: int, amount: Decimal, currency: str) -> str:
+    """What to say about tasks without an outcome."""
+    return (
+        f"{tasks} pending task{'s' * (tasks != 1)}: {amount:f} {currency} "
+        "of these totals has no outcome yet, and is no success."
+    )
+
+
+def unmatched_notes(unmatched: Sequence[Outcome]) -> Iterable[str]:
+    """What to say about outcomes without a task."""
     for outcome in unmatched[:_LISTED]:
         yield f"No task for the outcome {outcome.status} of {_meant(outcome)}: it is kept, and counts for nothing yet."
     if len(unmatched) > _LISTED:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from taskmeter._bounds import dumps
-from taskmeter.reports import render_breakdown
+from taskmeter.reports import render_breakdown, render_detail
 from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
@@ -70,31 +70,45 @@ def _csv_rows(result: Result) -> Iterable[Mapping[str, object]]:
         yield {column.name: getattr(row, column.name) for column in fields(row)}
 
 
-def as_table(result: Result) -> RenderableType:
-    """What `rich` prints."""
+def as_table(result: Result, *, detail: bool = False) -> RenderableType:
+    """What `rich` prints; with `detail`, a report has a second table."""
     from rich.console import Group
     from rich.text import Text
 
     legend: Iterable[str] = ()
+    tables: list[RenderableType] = []
     if isinstance(result, TaskTree):
-        table = _tree_table(result)
+        tables = [_tree_table(result)]
     elif isinstance(result, BreakdownReport):
         table, legend = _table(), render_breakdown.legend(result)
         render_breakdown.fill(table, result)
+        tables = [table]
     else:
-        table, legend = _report_table(result), _legend(result)
+        tables, legend = [_report_table(result)], _legend(result)
+        if detail:
+            tables += [Text(), _detail_table(result)]
+            legend = (*legend, *render_detail.legend())
     notes = [Text(line(note), style="dim") for note in (*legend, *(f"* {note}" for note in result.notes))]
-    return Group(table, Text(), *notes) if notes else table
+    return Group(*tables, Text(), *notes) if notes else Group(*tables)
 
 
-def least_width(result: Result) -> int:
+def least_width(result: Result, *, detail: bool = False) -> int:
     """Columns that a table needs so that no number is cut; what is left for names is folded."""
     if not isinstance(result, UnitCostReport):
         return _LEAST_WIDTH
-    table = _report_table(result)
+    tables = [_report_table(result), *([_detail_table(result)] if detail else [])]
+    return max(_LEAST_WIDTH, *(_LEAST_NAME + _width_of_numbers(table) for table in tables))
+
+
+def _width_of_numbers(table: Table) -> int:
     lines = [[str(cell).split("\n") for cell in (column.header, *column.cells)] for column in table.columns[1:]]
-    numbers = sum(1 + max(len(part) for cell in column for part in cell) for column in lines)
-    return max(_LEAST_WIDTH, _LEAST_NAME + numbers)
+    return sum(1 + max(len(part) for cell in column for part in cell) for column in lines)
+
+
+def _detail_table(report: UnitCostReport) -> Table:
+    table = _table()
+    render_detail.fill(table, report, _first_title(report), _row_name)
+    return table
 
 
 def _json_value(value: object) -> str:
@@ -142,10 +156,10 @@ def _report_table(report: UnitCostReport) -> Table:
     table.show_footer = True
     titles = ["tasks", "ok", "fail", *(title for title, _ in shown), "total", "cost per\nsuccess", "p50", "p95"]
     human = ["human\nmin"] if report.total.human_minutes else []
-    titles = ["task", *titles, "calls", "re-\ntry", *human, "wasted", ""]
+    titles = [_first_title(report), *titles, "calls", "re-\ntry", *human, "wasted", ""]
     totals = _report_cells(report.total, [name for _, name in shown], report.currency, minutes=bool(human))
     for title, last in zip(titles, totals, strict=True):
-        is_name = title == "task"
+        is_name = title == titles[0]
         table.add_column(
             title,
             last,
@@ -158,6 +172,10 @@ def _report_table(report: UnitCostReport) -> Table:
         cells = _report_cells(row, [name for _, name in shown], report.currency, minutes=bool(human))
         table.add_row(*cells, style="" if row.kind == "task" else "dim")
     return table
+
+
+def _first_title(report: UnitCostReport) -> str:
+    return "task" if report.by == "name" else plain(report.by.removeprefix("label:"))
 
 
 def _report_cells(row: UnitCost, outcomes: Iterable[str], currency: str, *, minutes: bool) -> list[str | Text]:
@@ -199,8 +217,9 @@ def _marked(row: UnitCost, amount: Amount, currency: str) -> str:
 
 
 def _legend(report: UnitCostReport) -> Iterable[str]:
-    yield "cost per success: all spend of that name, failures included, over its successes"
-    yield "p50, p95: cost of a task of that name, nearest rank"
+    name = "name" if report.by == "name" else _first_title(report)
+    yield f"cost per success: all spend of that {name}, failures included, over its successes"
+    yield f"p50, p95: cost of a task of that {name}, nearest rank"
     rows = (*report.rows, report.total)
     estimated = [f"{share(row.estimated_share)} of {plain(_row_name(row))}" for row in rows if row.estimated_share]
     if estimated:

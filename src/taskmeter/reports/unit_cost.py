@@ -7,16 +7,20 @@ cost of a task there really was.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from taskmeter.records import ZERO, add, divide, total
-from taskmeter.reports.outcomes import Outcome, outcome_notes
+from taskmeter.reports.engine import cohort
+from taskmeter.reports.engine.cohort import PERCENTS
+from taskmeter.reports.engine.matching import read_unmatched
+from taskmeter.reports.engine.warehouse import Warehouse
+from taskmeter.reports.intervals import wilson
+from taskmeter.reports.outcomes import Outcome, pending_note, unmatched_notes
 from taskmeter.reports.relations import Relations
-from taskmeter.reports.rows import Leaf, Task
+from taskmeter.reports.rows import Task
 from taskmeter.reports.text import plain
 
 _MONEY = Context(prec=60)
@@ -45,10 +49,28 @@ class UnitCost:
     """The part of `total` that was booked after its task had ended, or in another process."""
     cost_per_success: Decimal | None = None
     """All of `total`, failures included, over `succeeded`, to 12 decimals; `None` without a success."""
+    success_rate: float | None = None
+    """Of the tasks that succeeded, failed or were abandoned, 0 to 1; `None` without any."""
+    success_rate_low: float | None = None
+    success_rate_high: float | None = None
+    """Ends of the 95 % Wilson interval of `success_rate`."""
+    mean: Decimal | None = None
+    """Cost of a task, nested ones included, to 12 decimals; like the percentiles, of tasks whose cost is known."""
     p50: Decimal | None = None
+    p90: Decimal | None = None
     p95: Decimal | None = None
+    p99: Decimal | None = None
+    max: Decimal | None = None
+    tail_share: float | None = None
+    """Of what these tasks cost: the part of the costliest 1 % of them, at least one."""
+    single_call_multiple: float | None = None
+    """What a task costs over what its first priced call does, which is what one answer without an agent would cost."""
     calls: int
     retries: int
+    input_tokens: int = 0
+    """Cached included."""
+    output_tokens: int = 0
+    """Reasoning included."""
     wasted: Decimal | None
     """`None` where `total` is, like `estimated`."""
     wasted_share: float | None
@@ -80,31 +102,35 @@ class UnitCostReport:
     notes: tuple[str, ...]
     unmatched: tuple[Outcome, ...] = ()
     """Recorded outcomes that are about no task in here."""
-
-
-def unit_cost(relations: Relations) -> UnitCostReport:
-    """Makes the report."""
-    finished: dict[str, list[Task]] = defaultdict(list)
-    unfinished: dict[str, list[Task]] = defaultdict(list)
-    for task in relations.tasks.values():
-        (unfinished if task.outcome == "unfinished" else finished)[task.name].append(task)
-    rows = _rows("task", finished, relations) + _rows("unfinished", unfinished, relations)
-    outside = [leaf for leaf in relations.leaves if not leaf.task_id]
-    if outside:
-        rows.append(_leaf_row(outside, relations))
-    whole = _total_row(rows, relations)
-    notes = tuple(_notes(whole, rows, relations))
-    return UnitCostReport(relations.currency, tuple(rows), whole, notes, relations.unmatched)
-
-
-def _rows(
-    kind: Literal["task", "unfinished"], by_name: Mapping[str, Sequence[Task]], relations: Relations
-) -> list[UnitCost]:
-    rows = [_task_row(name, kind, tasks, relations) for name, tasks in by_name.items()]
-    return sorted(rows, key=lambda row: (-(row.total or ZERO), row.name))
+    by: str = "name"
+    """What a row is for each of."""
 
 
 _T = TypeVar("_T")
+
+
+def unit_cost(
+    warehouse: Warehouse, by: str = "name", *, since_ns: int | None = None, until_ns: int | None = None
+) -> UnitCostReport:
+    """Makes the report: a row for each `name`, `customer`, `version`, `model` or `step`, or value of `label:NAME`, of
+    the tasks that began at `since_ns` or later, and before `until_ns`, with those nested in them.
+
+    By `model` and by `step`, each row has what tasks spent in it themselves. Raises `UsageError` for another group.
+    """
+    cohort.make_cohort(warehouse, by, since_ns, until_ns)
+    rows = [_task_row(found, warehouse) for found in warehouse.ask(cohort.ROWS)]
+    rows.sort(key=lambda row: (row.kind != "task", -(row.total or ZERO), row.name))
+    outside = _leaf_row(warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})[0], warehouse)
+    if outside is not None:
+        rows.append(outside)
+    whole = _total_row(rows, warehouse)
+    unmatched = tuple(
+        outcome
+        for outcome in read_unmatched(warehouse)
+        if (since_ns is None or outcome.at_ns >= since_ns) and (until_ns is None or outcome.at_ns < until_ns)
+    )
+    notes = tuple(_notes(whole, rows, unmatched, warehouse))
+    return UnitCostReport(warehouse.currency, tuple(rows), whole, notes, unmatched, by)
 
 
 def nearest_rank(ordered: Sequence[_T], percent: int) -> _T | None:
@@ -112,132 +138,120 @@ def nearest_rank(ordered: Sequence[_T], percent: int) -> _T | None:
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else None
 
 
-def _task_row(name: str, kind: Literal["task", "unfinished"], tasks: Sequence[Task], relations: Relations) -> UnitCost:
-    outermost = [task for task in tasks if all(around.name != name for around in relations.ancestors(task))]
-    outcomes = Counter(task.outcome for task in tasks)
-    known = sorted((task for task in tasks if task.cost is not None), key=_cost)
-    spent = total(map(_cost, outermost)) if known else None
-    wasted, estimated = _parts(outermost) if known else (None, None)
-    succeeded = outcomes["succeeded"]
-    ranked: dict[Amount, Task | None] = {"p50": nearest_rank(known, 50), "p95": nearest_rank(known, 95)}
-    at_ranks: dict[Amount, Task] = {
-        amount: task for amount, task in ranked.items() if task is not None and kind == "task"
-    }
+def _task_row(found: Mapping[str, Any], warehouse: Warehouse) -> UnitCost:
+    kind: Literal["task", "unfinished"] = "unfinished" if found["is_open"] else "task"
+    is_known, is_ranked = bool(found["priced"]), bool(found["priced"]) and kind == "task"
+    spent = warehouse.known(found["spent"]) if is_known else None
+    succeeded = found["succeeded"]
     row = UnitCost(
-        name=name,
+        name=found["grouped"],
         kind=kind,
-        tasks=len(tasks),
-        succeeded=succeeded,
-        failed=outcomes["failed"],
-        abandoned=outcomes["abandoned"],
-        pending=outcomes["pending"],
-        unfinished=outcomes["unfinished"],
-        total=spent,
-        late=total(task.late for task in outermost),
+        **_counts(found),
+        **_amounts(found, spent, warehouse),
         cost_per_success=_quotient(spent, succeeded) if spent is not None and succeeded else None,
-        p50=at_ranks["p50"].cost if at_ranks else None,
-        p95=at_ranks["p95"].cost if at_ranks else None,
-        calls=sum(task.calls for task in outermost),
-        retries=sum(task.retries for task in outermost),
-        wasted=wasted,
-        wasted_share=_share(wasted, spent),
-        estimated=estimated,
-        estimated_share=_share(estimated, spent),
-        unpriced_calls=sum(task.unpriced_calls for task in outermost),
-        exposed_attempts=sum(task.exposed_attempts for task in outermost),
-        human_minutes=total(task.human_minutes for task in outermost),
-        value=_sum(task.value for task in tasks),
-        quality=_mean(task.quality for task in tasks),
+        **(_spread(found, warehouse) if is_ranked else {}),
+        **(_success_rate(found) if kind == "task" else {}),
+        value=warehouse.amount(found["value"]),
+        quality=_mean(warehouse.amount(found["quality"]), found["scored"]),
     )
-    refs = {task.ref for task in outermost}
-    estimates: dict[Amount, bool] = {amount: bool(task.estimated) for amount, task in at_ranks.items()}
+    estimates: dict[Amount, bool] = {"p50": found["p50_estimated"], "p95": found["p95_estimated"]}
     # A percentile can only grow with the costs that are not above it.
-    bounds: dict[Amount, bool] = {
-        amount: any(other.unpriced_calls and _cost(other) <= _cost(task) for other in known)
-        for amount, task in at_ranks.items()
+    bounds: dict[Amount, bool] = {"p50": found["p50_bound"], "p95": found["p95_bound"]}
+    return replace(
+        row,
+        estimates=_marked(row, estimates, totals=bool(row.estimated), wasted=found["wasted_estimate"]),
+        lower_bounds=_marked(row, bounds, totals=bool(row.unpriced_calls), wasted=found["wasted_bound"]),
+    )
+
+
+def _spread(found: Mapping[str, Any], warehouse: Warehouse) -> dict[str, Any]:
+    """How the costs of single tasks lie."""
+    ranks = {f"p{percent}" if percent < 100 else "max": warehouse.amount(found[f"p{percent}"]) for percent in PERCENTS}  # noqa: PLR2004
+    each, first = warehouse.known(found["spent_of_each"]), warehouse.amount(found["first_calls"])
+    return {
+        **ranks,
+        "mean": _quotient(each, found["priced"]),
+        "tail_share": _share(warehouse.known(found["top"]), each),
+        "single_call_multiple": round(float(divide(warehouse.known(found["compared"]), first)), 3) if first else None,
     }
+
+
+def _success_rate(found: Mapping[str, Any]) -> dict[str, Any]:
+    tried = found["succeeded"] + found["failed"] + found["abandoned"]
+    if not tried:
+        return {}
+    low, high = wilson(found["succeeded"], tried)
+    rates = {"success_rate": found["succeeded"] / tried, "success_rate_low": low, "success_rate_high": high}
+    return {name: round(rate, 6) for name, rate in rates.items()}
+
+
+def _leaf_row(found: Mapping[str, Any], warehouse: Warehouse) -> UnitCost | None:
+    if not found["leaves"]:
+        return None
+    is_known = bool(found["priced"]) or not found["unpriced_calls"]
+    spent = warehouse.known(found["spent"]) if is_known else None
+    none = dict.fromkeys(("tasks", "succeeded", "failed", "abandoned", "pending", "unfinished"), 0)
+    row = UnitCost(name="(no task)", kind="no_task", **_counts({**found, **none}), **_amounts(found, spent, warehouse))
     return replace(
         row,
-        estimates=_marked(
-            row,
-            estimates,
-            totals=bool(estimated),
-            wasted=not refs.isdisjoint(relations.wasted_estimates),
-        ),
-        lower_bounds=_marked(
-            row, bounds, totals=bool(row.unpriced_calls), wasted=not refs.isdisjoint(relations.wasted_bounds)
-        ),
+        estimates=_marked(row, totals=bool(row.estimated), wasted=found["wasted_estimate"]),
+        lower_bounds=_marked(row, totals=row.unpriced_calls > 0, wasted=found["wasted_bound"]),
     )
 
 
-def _leaf_row(leaves: Sequence[Leaf], relations: Relations) -> UnitCost:
-    known = [leaf for leaf in leaves if leaf.cost is not None]
-    waste = [leaf for leaf in leaves if relations.waste_of(leaf)]
-    unpriced = sum(leaf.status == "unpriced" for leaf in leaves)
-    spent = _costs(known) if known or not unpriced else None
-    wasted = _costs(waste) if spent is not None else None
-    estimated = _costs(leaf for leaf in known if leaf.status == "estimated") if spent is not None else None
-    row = UnitCost(
-        name="(no task)",
-        kind="no_task",
-        tasks=0,
-        total=spent,
-        calls=sum(leaf.kind == "call" for leaf in leaves),
-        retries=sum(leaf.retries for leaf in leaves),
-        wasted=wasted,
-        wasted_share=_share(wasted, spent),
-        estimated=estimated,
-        estimated_share=_share(estimated, spent),
-        unpriced_calls=unpriced,
-        exposed_attempts=sum(leaf.exposed_attempts for leaf in leaves),
-        human_minutes=total(leaf.human_minutes for leaf in leaves),
-    )
-    return replace(
-        row,
-        estimates=_marked(row, totals=bool(estimated), wasted=any(leaf.status == "estimated" for leaf in waste)),
-        lower_bounds=_marked(row, totals=unpriced > 0, wasted=any(leaf.status == "unpriced" for leaf in waste)),
-    )
-
-
-def _total_row(rows: Sequence[UnitCost], relations: Relations) -> UnitCost:
-    outermost = [task for task in relations.tasks.values() if not any(relations.ancestors(task))]
+def _total_row(rows: Sequence[UnitCost], warehouse: Warehouse) -> UnitCost:
+    """Of outermost tasks and of what is outside any; the spending adds what each task spent itself."""
+    (found,) = warehouse.ask(cohort.TOTAL)
     outside = [row for row in rows if row.kind == "no_task"]
-    parts: list[Task | UnitCost] = [*outermost, *outside]
     priced = any(row.total is not None for row in rows) or not rows
-    own = total(task.own for task in relations.tasks.values())
-    wasted, estimated = _parts(parts)
-    spent = add(own, total(row.total or ZERO for row in outside))
+    own = add(warehouse.known(found["own"]), total(row.total or ZERO for row in outside))
+    summed = dict(found)
+    for count in _SPENT:
+        summed[count] += sum(getattr(row, count) for row in outside)
     row = UnitCost(
         name="TOTAL",
         kind="total",
-        tasks=sum(row.tasks for row in rows),
-        succeeded=sum(row.succeeded for row in rows),
-        failed=sum(row.failed for row in rows),
-        abandoned=sum(row.abandoned for row in rows),
-        pending=sum(row.pending for row in rows),
-        unfinished=sum(row.unfinished for row in rows),
-        total=spent if priced else None,
-        late=total(task.late for task in outermost),
-        calls=sum(part.calls for part in parts),
-        retries=sum(part.retries for part in parts),
-        wasted=wasted if priced else None,
-        wasted_share=_share(wasted, spent) if priced else None,
-        estimated=estimated if priced else None,
-        estimated_share=_share(estimated, spent) if priced else None,
-        unpriced_calls=sum(part.unpriced_calls for part in parts),
-        exposed_attempts=sum(part.exposed_attempts for part in parts),
-        human_minutes=total(part.human_minutes for part in parts),
-        value=_sum(task.value for task in relations.tasks.values()),
+        **_counts(summed),
+        **_amounts(summed, own if priced else None, warehouse, outside),
+        **_success_rate(found),
+        value=warehouse.amount(found["value"]),
     )
     return replace(
         row,
-        estimates=_marked(row, totals=bool(estimated), wasted=any("wasted" in row.estimates for row in rows)),
+        estimates=_marked(row, totals=bool(row.estimated), wasted=any("wasted" in row.estimates for row in rows)),
         lower_bounds=_marked(
             row,
             totals=row.unpriced_calls > 0,
             wasted=any("wasted" in row.lower_bounds or (row.failed and row.total is None) for row in rows),
         ),
     )
+
+
+_COUNTED = ("tasks", "succeeded", "failed", "abandoned", "pending", "unfinished")
+_SPENT = ("calls", "retries", "unpriced_calls", "exposed_attempts", "input_tokens", "output_tokens")
+
+
+def _counts(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: int(found[name]) for name in (*_COUNTED, *_SPENT)}
+
+
+def _amounts(
+    found: Mapping[str, Any], spent: Decimal | None, warehouse: Warehouse, besides: Sequence[UnitCost] = ()
+) -> dict[str, Any]:
+    """The amounts of a row, with those of rows `besides`; what of them is wasted is known where they are."""
+    parts = {
+        name: add(warehouse.known(found[name]), total(getattr(row, name) or ZERO for row in besides))
+        for name in ("wasted", "estimated")
+    }
+    known: dict[str, Decimal | None] = dict(parts) if spent is not None else dict.fromkeys(parts)
+    return {
+        "total": spent,
+        "late": warehouse.known(found.get("late")),
+        **known,
+        "wasted_share": _share(known["wasted"], spent),
+        "estimated_share": _share(known["estimated"], spent),
+        "human_minutes": add(warehouse.known(found["minutes"]), total(row.human_minutes for row in besides)),
+    }
 
 
 def _marked(
@@ -248,28 +262,8 @@ def _marked(
     return tuple(amount for amount, marked in marks.items() if marked and getattr(row, amount) is not None)
 
 
-def _cost(task: Task) -> Decimal:
-    return task.cost or ZERO
-
-
-def _parts(rows: Sequence[Task | UnitCost]) -> tuple[Decimal, Decimal]:
-    """Wasted and estimated, as far as known."""
-    return total(row.wasted or ZERO for row in rows), total(row.estimated or ZERO for row in rows)
-
-
-def _costs(leaves: Iterable[Leaf]) -> Decimal:
-    return total(leaf.cost for leaf in leaves if leaf.cost is not None)
-
-
-def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """Of those that are known; `None` if none is."""
-    known = [amount for amount in amounts if amount is not None]
-    return total(known) if known else None
-
-
-def _mean(scores: Iterable[Decimal | None]) -> Decimal | None:
-    known = [score for score in scores if score is not None]
-    return _quotient(total(known), len(known)).normalize() if known else None
+def _mean(scores: Decimal | None, count: int) -> Decimal | None:
+    return _quotient(scores, count).normalize() if scores is not None else None
 
 
 def _quotient(amount: Decimal, count: int) -> Decimal:
@@ -280,22 +274,28 @@ def _share(part: Decimal | None, whole: Decimal | None) -> float | None:
     return round(float(divide(part, whole)), 6) if whole and part is not None else None
 
 
-def _notes(whole: UnitCost, rows: Iterable[UnitCost], relations: Relations) -> Iterable[str]:
+def _notes(
+    whole: UnitCost, rows: Iterable[UnitCost], unmatched: Sequence[Outcome], warehouse: Warehouse
+) -> Iterable[str]:
     if whole.unpriced_calls:
         yield unpriced_note(whole.unpriced_calls, reviews=bool(whole.human_minutes))
     if whole.exposed_attempts:
         yield exposed_note(whole.exposed_attempts)
-    if relations.unreadable_costs:
-        yield f"{_plural(relations.unreadable_costs, 'amount')} in the spool could not be read and count as unknown."
+    if warehouse.unreadable:
+        yield f"{_plural(warehouse.unreadable, 'amount')} in the spool could not be read and count as unknown."
     if any(row.total is None for row in rows):
         yield "unpriced: none of the calls of these tasks could be priced."
-    dark = Counter(task.name for task in relations.tasks.values() if task.cost is None and task.outcome != "unfinished")
+    without_price = {found["grouped"]: found["tasks"] for found in warehouse.ask(cohort.DARK)}
     for row in rows:
-        if row.p50 is not None and dark[row.name]:
-            yield f"p50 and p95 of {plain(row.name)} leave out {_plural(dark[row.name], 'task')} without a price."
-    yield from outcome_notes(relations.unmatched, relations.tasks.values(), relations.currency)
-    yield from late_notes(relations.tasks.values(), relations.currency)
-    yield from missing_notes(relations, relations.missing())
+        if row.p50 is not None and without_price.get(row.name):
+            count = _plural(without_price[row.name], "task")
+            yield f"p50 and p95 of {plain(row.name)} leave out {count} without a price."
+    for query, note in ((cohort.PENDING, pending_note), (cohort.LATE, late_note), (cohort.MISSING, missing_note)):
+        (found,) = warehouse.ask(query)
+        if note is late_note:
+            yield from unmatched_notes(unmatched)
+        if found["tasks"]:
+            yield note(found["tasks"], warehouse.known(found["spent"]), warehouse.currency)
 
 
 def unpriced_note(calls: int, *, reviews: bool) -> str:
@@ -313,10 +313,15 @@ def late_notes(tasks: Iterable[Task], currency: str) -> Iterable[str]:
     """What to say about money that came when the span of its task had ended."""
     late = [task.own_late for task in tasks if task.own_late]
     if late:
-        yield (
-            f"{_plural(len(late), 'task')}: {total(late):f} {currency} was booked after the task had ended, or in "
-            "another process; it is in these figures."
-        )
+        yield late_note(len(late), total(late), currency)
+
+
+def late_note(tasks: int, amount: Decimal, currency: str) -> str:
+    """The same, of so many tasks."""
+    return (
+        f"{_plural(tasks, 'task')}: {amount:f} {currency} was booked after the task had ended, or in "
+        "another process; it is in these figures."
+    )
 
 
 def missing_notes(relations: Relations, missing: dict[str, Decimal]) -> Iterable[str]:
@@ -327,10 +332,15 @@ def missing_notes(relations: Relations, missing: dict[str, Decimal]) -> Iterable
         if all(around.id not in missing for around in relations.ancestors(relations.tasks[task_id]))
     ]
     if lost:
-        yield (
-            f"{_plural(len(lost), 'task')}: the spans recorded inside add up to {total(lost):f} {relations.currency} "
-            "less than the task's total (sampled, lost or not yet flushed); totals are the tasks' own."
-        )
+        yield missing_note(len(lost), total(lost), relations.currency)
+
+
+def missing_note(tasks: int, amount: Decimal, currency: str) -> str:
+    """The same, of so many tasks."""
+    return (
+        f"{_plural(tasks, 'task')}: the spans recorded inside add up to {amount:f} {currency} "
+        "less than the task's total (sampled, lost or not yet flushed); totals are the tasks' own."
+    )
 
 
 def _plural(count: int, noun: str) -> str:

@@ -10,12 +10,15 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 
+from taskmeter.spool import lock
+
 try:
     import fcntl
 except ImportError:  # Windows, which does not let an open file be deleted anyway
     fcntl = None  # type: ignore[assignment]
 
-FILES = "traces-*.jsonl"
+LINES, PARQUET = "traces-*.jsonl", "spans-*.parquet"
+"""Spans as they come, and what was compacted of them."""
 
 
 class FileGoneError(OSError):
@@ -34,9 +37,7 @@ class SpoolFile:
         """Bytes of whole lines."""
         self.spans = 0
         """In whole lines."""
-        if fcntl is not None:
-            with suppress(OSError):  # a file system without locks: retention then goes by age alone
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.take(self._file)  # who deletes or compacts old files leaves it alone
 
     def append(self, line: bytes, spans: int) -> None:
         """All of `line`, or nothing of it. Raises `OSError` for nothing, `FileGoneError` where it would be lost."""
@@ -123,7 +124,7 @@ def sync_directory(directory: Path) -> None:
             os.close(opened)
 
 
-def files_in(directory: Path, pattern: str = FILES) -> list[Path]:
+def files_in(directory: Path, pattern: str = LINES) -> list[Path]:
     """Those that match; none in a directory that is not there, or may not be looked into."""
     try:
         return list(directory.glob(pattern))
@@ -131,10 +132,15 @@ def files_in(directory: Path, pattern: str = FILES) -> list[Path]:
         return []
 
 
+def span_files_in(directory: Path) -> list[Path]:
+    """All that spans are in, compacted or not."""
+    return [*files_in(directory), *files_in(directory, PARQUET)]
+
+
 def closed_files(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Those that no process writes, oldest first. Any that vanish meanwhile are left out."""
+    """Those that no process writes, compacted ones too, oldest first. Any that vanish meanwhile are left out."""
     found: list[tuple[Path, os.stat_result]] = []
-    for path in files_in(directory):
+    for path in span_files_in(directory):
         try:
             found.append((path, path.stat()))
         except OSError:

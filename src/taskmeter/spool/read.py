@@ -1,4 +1,5 @@
-"""Reads a spool back: every `traces-*.jsonl` file of a directory, ours or an OpenTelemetry Collector's."""
+"""Reads a spool back: every `traces-*.jsonl` file of a directory, ours or an OpenTelemetry Collector's, and what was
+compacted of them to `spans-*.parquet`."""
 
 from __future__ import annotations
 
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from taskmeter.errors import SpoolError
+from taskmeter.spool.files import LINES, PARQUET
 from taskmeter.spool.lines import MOST_BYTES, is_file, lines_of
 
-_FILES = "traces-*.jsonl"
 _HEX = re.compile("[0-9a-fA-F]+")
-_INT64 = 1 << 63
+_INT64_LIMIT = 1 << 63
+MALFORMED = (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
+"""What comes of reading something that is not OTLP/JSON."""
 _HOW_TO_FILL = "`taskmeter.configure()` in the program that runs the tasks fills it; `taskmeter demo` makes a sample"
 
 
@@ -55,23 +58,28 @@ class SpoolReading:
         self.spans = 0
         self.skipped_lines = 0
         self.long_lines = 0
-        """Lines of more than `MOST_BYTES`, which are not read."""
+        """Lines that are longer than any reader takes."""
         self.skipped_spans = 0
         """Spans without usable ids or times, in lines that are otherwise fine."""
         self.duplicates = 0
+        self.traces: frozenset[str] | None = None
+        """Ids of the only traces to read; `None` for all."""
 
     def __iter__(self) -> Iterator[SpanRecord]:
         self.spans = self.skipped_lines = self.long_lines = self.skipped_spans = self.duplicates = 0
         seen: set[tuple[str, str]] = set()
-        for path in self._files():
-            for span in self._read(path):
-                key = (span.trace_id, span.span_id)
-                if key in seen:
-                    self.duplicates += 1
-                    continue
-                seen.add(key)
-                self.spans += 1
-                yield span
+        for span in self._all():
+            key = (span.trace_id, span.span_id)
+            if key in seen:
+                self.duplicates += 1
+                continue
+            seen.add(key)
+            self.spans += 1
+            yield span
+        self.require_spans()
+
+    def require_spans(self) -> None:
+        """Raises `SpoolError` when none was read."""
         if not self.spans:
             message = f"The spool {str(self.directory)!r} holds no spans{self._but()}. {_HOW_TO_FILL}."
             raise SpoolError(message)
@@ -93,77 +101,111 @@ class SpoolReading:
         problems = self.problems()
         return f" ({'; '.join(problems)})" if problems else ""
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """The files to read. Raises `SpoolError` when there is no directory, or no file in it."""
         if not self.directory.is_dir():
             message = f"There is no spool directory {str(self.directory)!r}. {_HOW_TO_FILL}."
             raise SpoolError(message)
-        files = sorted(filter(is_file, self.directory.glob(_FILES)))
+        # Lines first: what is compacted and deleted in between is then seen in its new file.
+        found = (path for pattern in (LINES, PARQUET) for path in self.directory.glob(pattern))
+        files = sorted(filter(is_file, found), key=lambda path: (path.suffix == ".parquet", path))
         if not files:
-            message = f"The spool {str(self.directory)!r} holds no {_FILES} file. {_HOW_TO_FILL}."
+            message = f"The spool {str(self.directory)!r} holds no {LINES} or {PARQUET} file. {_HOW_TO_FILL}."
             raise SpoolError(message)
         return files
 
+    def _all(self) -> Iterator[SpanRecord]:
+        """The spans of every file. One that is compacted before its turn is gone by then, and a new one there."""
+        done: set[Path] = set()
+        while waiting := [path for path in self.files() if path not in done]:
+            for path in waiting:
+                done.add(path)
+                try:
+                    yield from self._read(path)
+                except FileNotFoundError:
+                    break
+
     def _read(self, path: Path) -> Iterator[SpanRecord]:
+        if path.suffix == ".parquet":
+            from taskmeter.spool.parquet import documents
+
+            for document in documents(path, self.traces):
+                yield from self._records(document)
+            return
         try:
             for line in lines_of(path):
                 if line is None:
                     self.long_lines += 1
                 else:
                     yield from self._parse(line)
+        except FileNotFoundError:
+            raise
         except OSError as error:
             message = f"Cannot read the spool file {str(path)!r}: {error.strerror or error}."
             raise SpoolError(message) from error
 
     def _parse(self, line: bytes) -> list[SpanRecord]:
         try:
-            spans = list(_spans(json.loads(line)))
-        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            return self._records(json.loads(line))
+        except MALFORMED:
             self.skipped_lines += 1
             return []
+
+    def _records(self, document: dict[str, Any]) -> list[SpanRecord]:
         parsed: list[SpanRecord] = []
-        for span, scope, service in spans:
+        skipped = 0
+        for span, scope, service in _spans(document):
             try:
-                parsed.append(_record(span, scope, service))
-            except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError):
-                self.skipped_spans += 1
+                if self.traces is None or span["traceId"].lower() in self.traces:
+                    parsed.append(record(span, scope, service))
+            except MALFORMED:
+                skipped += 1
+        self.skipped_spans += skipped
         return parsed
 
 
 def records_of(line: bytes) -> list[SpanRecord]:
     """The spans of a line that `encode_line` wrote."""
-    return [_record(*span) for span in _spans(json.loads(line))]
+    return [record(*span) for span in _spans(json.loads(line))]
 
 
 def _spans(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
     """Each span of a `TracesData`, with its scope's name and its service's."""
     for resource_spans in document.get("resourceSpans", ()):
-        service = _attributes(resource_spans.get("resource", {}).get("attributes", ())).get("service.name", "")
+        service = plain_attributes(resource_spans.get("resource", {}).get("attributes", ())).get("service.name", "")
         for scope_spans in resource_spans.get("scopeSpans", ()):
             scope = scope_spans.get("scope", {}).get("name", "")
             for span in scope_spans.get("spans", ()):
-                yield span, str(scope), str(service)
+                yield span, readable(scope), readable(service)
 
 
-def _record(span: dict[str, Any], scope: str, service: str) -> SpanRecord:
+def record(span: Mapping[str, Any], scope: str, service: str) -> SpanRecord:
+    """What a span of OTLP/JSON says. Raises where it is malformed."""
     return SpanRecord(
         trace_id=_hex(span["traceId"], 32),
         span_id=_hex(span["spanId"], 16),
         parent_span_id=_hex(span["parentSpanId"], 16) if span.get("parentSpanId") else None,
-        name=str(span.get("name", "")),
-        kind=_int64(span.get("kind", 0)),
-        start_ns=_int64(span.get("startTimeUnixNano", 0)),
-        end_ns=_int64(span.get("endTimeUnixNano", 0)),
-        attributes=_attributes(span.get("attributes", ())),
-        status_code=_int64(span.get("status", {}).get("code", 0)),
+        name=readable(span.get("name", "")),
+        kind=_whole(span.get("kind", 0)),
+        start_ns=_whole(span.get("startTimeUnixNano", 0)),
+        end_ns=_whole(span.get("endTimeUnixNano", 0)),
+        attributes=plain_attributes(span.get("attributes", ())),
+        status_code=_whole(span.get("status", {}).get("code", 0)),
         scope=scope,
         service=service,
     )
 
 
-def _int64(value: Any) -> int:
+def readable(value: object) -> str:
+    """Text that every file, terminal and database takes: half of a surrogate pair is no character."""
+    text = str(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _whole(value: Any) -> int:
     number = int(value)
-    if not -_INT64 <= number < _INT64:
-        message = "not a 64-bit integer"
+    if not 0 <= number < _INT64_LIMIT:
+        message = f"no time, kind or status: {number}"
         raise ValueError(message)
     return number
 
@@ -175,16 +217,25 @@ def _hex(text: str, digits: int) -> str:
     return text.lower()
 
 
-def _attributes(pairs: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    return {pair["key"]: _readable(pair.get("value") or {}) for pair in pairs if "key" in pair}
+def plain_attributes(pairs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Attributes of OTLP/JSON as plain values. Raises where they are malformed; one whose value alone makes no sense is
+    `None`, as the others may."""
+    return {readable(pair["key"]): _sensible(pair.get("value") or {}) for pair in pairs if "key" in pair}
 
 
-def _readable(value: dict[str, Any]) -> Any:
-    """`None` for a value that makes no sense: the rest of its span may."""
+def _sensible(value: dict[str, Any]) -> Any:
     try:
         return _value(value)
     except (ValueError, TypeError, AttributeError, OverflowError):
         return None
+
+
+def _int64(content: Any) -> int:
+    number = int(content)
+    if not -_INT64_LIMIT <= number < _INT64_LIMIT:
+        message = "not a 64-bit integer"
+        raise ValueError(message)
+    return number
 
 
 def _value(value: dict[str, Any]) -> Any:
@@ -198,6 +249,6 @@ def _value(value: dict[str, Any]) -> Any:
         if kind == "arrayValue":
             return [_value(item) for item in content.get("values", ())]
         if kind == "kvlistValue":
-            return _attributes(content.get("values", ()))
-        return content
+            return plain_attributes(content.get("values", ()))
+        return readable(content) if isinstance(content, str) else content
     return None

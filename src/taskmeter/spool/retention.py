@@ -11,7 +11,7 @@ from typing import Any, Final
 from taskmeter._config import Spool
 from taskmeter._guard import guarded, log
 from taskmeter.spool import receipts
-from taskmeter.spool.files import closed_files, files_in
+from taskmeter.spool.files import PARQUET, closed_files, files_in, span_files_in
 from taskmeter.spool.shipping.progress import settled_offsets
 
 UNSHIPPED_FACTOR: Final = 2
@@ -53,7 +53,7 @@ class Retention:
                 self._run()
 
     def _run(self) -> None:
-        size = sum(_size(path) for path in files_in(self._directory))
+        size = sum(_size(path) for path in span_files_in(self._directory))
         settled = settled_offsets(self._directory) if self._ship else {}
         deleted = False
         for path, status in closed_files(self._directory):
@@ -76,7 +76,8 @@ class Retention:
         return self._wall() - written_seconds > days * _DAY
 
     def _delete(self, path: Path, size: int, settled: int) -> bool:
-        unshipped = len(_unshipped(path, settled)) if self._ship else 0
+        # What has yet to be shipped is not compacted.
+        unshipped = len(_unshipped(path, settled)) if self._ship and not path.match(PARQUET) else 0
         most = self._policy.keep_bytes
         if unshipped and (most is None or size <= UNSHIPPED_FACTOR * most):
             return False

@@ -1,0 +1,101 @@
+-- Typed columns for what taskmeter's reports read of the Collector's `otel_traces` table: `taskmeter report --source
+-- clickhouse://...` uses them where they are, and reads the attribute map where they are not. They are filled for spans
+-- that come from then on; `ALTER TABLE otel_traces MATERIALIZE COLUMN taskmeter_task_id` fills one for older ones.
+
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_span_kind Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.span.kind'), SpanAttributes['taskmeter.span.kind'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_id Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.task.id'), SpanAttributes['taskmeter.task.id'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_name Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.task.name'), SpanAttributes['taskmeter.task.name'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_key Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.task.key'), SpanAttributes['taskmeter.task.key'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_customer Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.customer'), SpanAttributes['taskmeter.customer'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_parent_id Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.task.parent.id'), SpanAttributes['taskmeter.task.parent.id'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_outcome Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.task.outcome'), SpanAttributes['taskmeter.task.outcome'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_outcome_reason Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.task.outcome.reason'), SpanAttributes['taskmeter.task.outcome.reason'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_step_name Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.step.name'), SpanAttributes['taskmeter.step.name'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_request_model Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'gen_ai.request.model'), SpanAttributes['gen_ai.request.model'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_response_model Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'gen_ai.response.model'), SpanAttributes['gen_ai.response.model'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_charge_category Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.charge.category'), SpanAttributes['taskmeter.charge.category'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_charge_unit Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.charge.unit'), SpanAttributes['taskmeter.charge.unit'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_currency Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.currency'), SpanAttributes['taskmeter.cost.currency'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_cost_currency Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'gen_ai.usage.cost.currency'), SpanAttributes['gen_ai.usage.cost.currency'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.exact'), SpanAttributes['taskmeter.cost.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_self_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.self.exact'), SpanAttributes['taskmeter.cost.self.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_wasted_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.wasted.exact'), SpanAttributes['taskmeter.cost.wasted.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_retry_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.retry.exact'), SpanAttributes['taskmeter.waste.retry.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_failed_call_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.failed_call.exact'), SpanAttributes['taskmeter.waste.failed_call.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_aborted_stream_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.aborted_stream.exact'), SpanAttributes['taskmeter.waste.aborted_stream.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_duplicate_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.duplicate.exact'), SpanAttributes['taskmeter.waste.duplicate.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_loop_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.loop.exact'), SpanAttributes['taskmeter.waste.loop.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_reask_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.reask.exact'), SpanAttributes['taskmeter.waste.reask.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_discarded_step_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.discarded_step.exact'), SpanAttributes['taskmeter.waste.discarded_step.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_failed_task_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.failed_task.exact'), SpanAttributes['taskmeter.waste.failed_task.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_abandoned_task_exact Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.abandoned_task.exact'), SpanAttributes['taskmeter.waste.abandoned_task.exact'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_class Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.class'), SpanAttributes['taskmeter.waste.class'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_status Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.status'), SpanAttributes['taskmeter.cost.status'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS error_type Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'error.type'), SpanAttributes['error.type'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_usage_input_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.usage.input_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_usage_cache_read_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.usage.cache_read_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_usage_output_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.usage.output_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_usage_reasoning_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.usage.reasoning_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_calls Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.calls']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_retries Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.retries']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_exposed_attempts Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.exposed_attempts']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_unpriced_calls Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.unpriced_calls']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_input_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['gen_ai.usage.input_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_output_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['gen_ai.usage.output_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_cache_read_input_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['gen_ai.usage.cache_read.input_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_reasoning_output_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['gen_ai.usage.reasoning.output_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS http_request_resend_count Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['http.request.resend_count']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_outcome_sequence Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.outcome.sequence']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_remote Nullable(Bool)
+    MATERIALIZED if(mapContains(SpanAttributes, 'taskmeter.task.remote'), SpanAttributes['taskmeter.task.remote'] = 'true', NULL);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_step_discarded Nullable(Bool)
+    MATERIALIZED if(mapContains(SpanAttributes, 'taskmeter.step.discarded'), SpanAttributes['taskmeter.step.discarded'] = 'true', NULL);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_is_late Nullable(Bool)
+    MATERIALIZED if(mapContains(SpanAttributes, 'taskmeter.cost.is_late'), SpanAttributes['taskmeter.cost.is_late'] = 'true', NULL);
+
+-- Finds the spans of tasks among all others.
+ALTER TABLE otel_traces ADD INDEX IF NOT EXISTS taskmeter_tasks taskmeter_task_id TYPE bloom_filter(0.01) GRANULARITY 4;
