@@ -84,7 +84,7 @@ def test_a_pipe_in_place_of_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "traces-pipe.jsonl")
     (tmp_path / "traces-directory.jsonl").mkdir()
     (tmp_path / "traces-zero.jsonl").symlink_to("/dev/zero")
-    with pytest.raises(SpoolError, match=r"holds no traces-\*\.jsonl file"):
+    with pytest.raises(SpoolError, match=r"holds no traces-\*\.jsonl or"):
         list(SpoolReading(tmp_path))
     (file,) = [path for path in written(tmp_path) if path.is_file() and "Z-" in path.name]
     assert file.stat().st_size > 0

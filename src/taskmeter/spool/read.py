@@ -108,7 +108,7 @@ class SpoolReading:
             raise SpoolError(message)
         # Lines first: what is compacted and deleted in between is then seen in its new file.
         found = (path for pattern in (LINES, PARQUET) for path in self.directory.glob(pattern))
-        files = sorted(filter(is_file, found), key=lambda path: (path.suffix == ".parquet", path))
+        files = sorted(filter(is_file, found))
         if not files:
             message = f"The spool {str(self.directory)!r} holds no {LINES} or {PARQUET} file. {_HOW_TO_FILL}."
             raise SpoolError(message)
