@@ -176,7 +176,8 @@ class Ledger:
         than that is the waste of a re-ask."""
         with self._tree.lock:
             self._hear()
-            self._count_reask()
+            if self._sums.all.amount or self._sums.calls or self._sums.tool_runs:  # else nothing was asked yet
+                self._count_reask()
             if self._condemned is None:
                 self._given = self._reject("reask")
                 self._order = next(_order)

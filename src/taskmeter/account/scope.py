@@ -65,6 +65,11 @@ class Scope:
         self.closed, self.partial = True, None
         self.steps.clear()  # they know this scope: let go, so that no cycle is left to collect
 
+    def within(self, step: str, *, process: int | None = None) -> Scope:
+        """A new step inside, which books here and spends from the same purse; of this process by default."""
+        ledger = Ledger(self.ledger, is_task=False)
+        return Scope(self.task, ledger, self, step, purse=self.purse, process=process or os.getpid())
+
     def opens(self, name: str, step: Scope) -> None:
         """`step` is opened inside. What the one before it of that name cost is waste, if that was rejected."""
         before = self.steps.pop(name, None)  # by one thread only
