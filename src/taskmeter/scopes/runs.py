@@ -236,7 +236,6 @@ class TaskRun(Run):
         lines = ledger.drain()
         with guarded("scopes.leaves"):
             leaves.picture(self.scope, self.span)
-        self.scope.sent = None
         spans.end(self.span, attributes, error_type=error_type_of(error))
         for watcher in watching.watchers:
             watcher.ended(self.scope)
