@@ -203,7 +203,9 @@ class LedgerTree(RuleBasedStateMachine):
     def reask(self, node: Node) -> None:
         with decimal.localcontext(prec=3):
             node.ledger.reask()
-        node.reasks += 1
+        entries = [booked.entry for booked in node.entries()]
+        spent = any(charge.amount for entry in entries for charge in entry.charges)
+        node.reasks += spent or any(entry.calls or entry.tool_runs for entry in entries)
         if node.condemned is None:
             self.condemned(node, "reask")
             return

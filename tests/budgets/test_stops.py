@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import tenacity
 
 from taskmeter import Budget, BudgetExceeded, BudgetStop, account, carry, charge, current_task, track_step, track_task
 from taskmeter.demo.stub import Billed, StubProvider, anthropic_message, openai_chat
@@ -409,3 +410,30 @@ def test_a_callable_sees_the_request(meter: Meter) -> None:
     assert error is not None
     assert isinstance(error.__cause__, TypeError)
     assert len(stub.requests) == 0
+
+
+def in_function(make: Callable[[], Any]) -> Any:
+    return tenacity.Retrying(stop=tenacity.stop_after_attempt(3), reraise=True)(make)
+
+
+def in_block(make: Callable[[], Any]) -> Any:
+    for attempt in tenacity.Retrying(stop=tenacity.stop_after_attempt(3), reraise=True):
+        with attempt:
+            return make()
+    return None
+
+
+@pytest.mark.parametrize("loop", [in_function, in_block])
+def test_a_budget_holds_inside_of_a_retry_loop(loop: Callable[[Callable[[], Any]], Any], meter: Meter) -> None:
+    """The attempts of tenacity draw on the budget of their task; one that was not sent asked for nothing anew."""
+    with served() as (stub, kit):
+        client = kit.openai(max_retries=0)
+        with track_task("work", budget=Budget(calls=2)) as task:
+            for _ in range(2):
+                loop(lambda: client.chat.completions.create(**CALL))
+            error = tried(lambda: loop(lambda: client.chat.completions.create(**CALL)))
+    assert error is not None
+    assert (len(stub.requests), task.calls, task.reasks) == (2, 2, 0)
+    (span,) = meter.spans("task")
+    assert attributes(span)["taskmeter.budget.stopped"] == "calls"
+    assert attributes(span)["taskmeter.budget.stopped_calls"] == 3

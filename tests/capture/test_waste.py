@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from taskmeter import Task, WasteRules, charge, track_step, track_task
+from taskmeter import Task, WasteRules, charge, current_task, track_step, track_task
 from taskmeter.demo.stub import (
     Billed,
     Error,
@@ -209,9 +209,18 @@ def test_no_prompt_and_no_unkeyed_hash_of_it_leaves_the_process(meter: Meter) ->
     """Nor stays in the memory of the task."""
     from hashlib import blake2b, md5, sha1, sha256
 
-    task = measured(meter, twice(chat))
+    def program(kit: Kit) -> str:
+        twice(chat)(kit)
+        task = current_task()
+        assert task is not None
+        assert task._scope.answers is not None
+        return repr(task._scope.answers._answers.keys())
+
+    meter.instrument()
+    with StubProvider(Script(then=answer)) as stub, track_task("test") as task:
+        kept = program(Kit(stub.url))
+    assert task._scope.answers is None
     exported = repr([(span.name, dict(span.attributes or {})) for span in meter.exporter.get_finished_spans()])
-    kept = repr(task._ledger.repeats._answers.keys())
     hashes = (make(SECRET.encode()) for make in (blake2b, md5, sha1, sha256))
     for unwanted in (
         "Ada",

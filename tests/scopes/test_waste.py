@@ -217,6 +217,71 @@ def test_a_method_is_told_by_its_object() -> None:
     assert (one.looped_tool_runs, two.looped_tool_runs) == (1, 0)
 
 
+class Order:
+    """An object for each order."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    @track_tool("order.status", cost="1")
+    def status(self) -> int:
+        return self.number
+
+
+def test_objects_that_come_and_go_are_not_taken_for_one() -> None:
+    """Each is made, asked once and gone, so that the next has its address; nothing is kept of them."""
+    with track_task("t") as task:
+        for number in range(8):
+            Order(number).status()
+    assert (task.tool_runs, task.looped_tool_runs) == (8, 0)
+
+
+def test_branches_beside_each_other_are_no_loop() -> None:
+    """Five branches that begin with the same tool, as do all of their kind; one that goes on with it is in a loop."""
+
+    async def branch(name: str, runs: int) -> None:
+        with track_step(name):
+            await asyncio.sleep(0)
+            for _ in range(runs):
+                lookup("schema")
+                await asyncio.sleep(0)
+
+    async def fan_out(*runs: int) -> None:
+        await asyncio.gather(*(branch(f"branch {number}", each) for number, each in enumerate(runs)))
+
+    with track_task("t") as task:
+        asyncio.run(fan_out(1, 1, 1, 1, 1))
+    assert task.looped_tool_runs == 0
+    with track_task("t") as task:
+        asyncio.run(fan_out(1, 1, 5, 1, 1))
+    assert task.looped_tool_runs == 2
+
+
+def test_steps_one_after_the_other_can_be_a_loop() -> None:
+    """A step for each turn of an agent."""
+    with track_task("t") as task:
+        for _ in range(5):
+            with track_step("turn"):
+                lookup("a")
+    assert task.looped_tool_runs == 2
+
+
+def test_runs_at_the_same_time_are_no_loop() -> None:
+    """Five that were started before any was over."""
+
+    @track_tool("index.search", cost="1")
+    async def search(query: str) -> str:
+        await asyncio.sleep(0)
+        return query
+
+    async def at_once() -> None:
+        await asyncio.gather(*(search("a") for _ in range(5)))
+
+    with track_task("t") as task:
+        asyncio.run(at_once())
+    assert (task.tool_runs, task.looped_tool_runs) == (5, 0)
+
+
 class Loud:
     """Code of the application's that must not run."""
 

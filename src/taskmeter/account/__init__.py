@@ -8,7 +8,7 @@ from taskmeter.account.holds import Ask, Hold, Refusal, draw, reserve
 from taskmeter.account.ledger import Entry, Ledger, LedgerLine
 from taskmeter.account.outcome import OutcomeRecord, outcome_of
 from taskmeter.account.redis_budgets import RedisBudgets
-from taskmeter.account.repeats import rules, use_rules
+from taskmeter.account.repeats import Answers, StartedRun, ToolRuns, rules, use_rules
 from taskmeter.account.scope import Scope, TaskIdentity, elsewhere, partial_of
 from taskmeter.account.store import BudgetStore, SharedDraw, SharedRefused
 from taskmeter.account.tally import Outlay, State
@@ -17,6 +17,7 @@ from taskmeter.account.toolprint import bound, toolprint
 __all__ = [
     "Account",
     "Amounts",
+    "Answers",
     "Ask",
     "Budget",
     "BudgetExceeded",
@@ -39,8 +40,10 @@ __all__ = [
     "SharedDraw",
     "SharedRefused",
     "Shares",
+    "StartedRun",
     "State",
     "TaskIdentity",
+    "ToolRuns",
     "bound",
     "budgets",
     "checked",

@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 from taskmeter._bounds import MAX_ITEMS, OTHER_ITEM
 from taskmeter.account.context import Shares
 from taskmeter.account.pots import Pot, Sums
-from taskmeter.account.repeats import Repeats
 from taskmeter.records import NO_USAGE, ZERO, Category, Charge, Context, Cost, Usage, WasteClass, add, total
 
 _Key = tuple[Category, str]
@@ -82,11 +81,10 @@ class Ledger:
         "_is_task",
         "_order",
         "_own",
+        "_owner",
         "_parent",
         "_rejections",
-        "_repeats",
         "_sums",
-        "_task",
         "_tree",
         "_turns",
     )
@@ -94,7 +92,8 @@ class Ledger:
     def __init__(self, parent: Ledger | None = None, *, is_task: bool = True) -> None:
         self._parent = parent
         self._is_task = is_task
-        self._task: Ledger = self if is_task or parent is None else parent._task
+        self._owner: Ledger | None = None if is_task or parent is None else parent._owner or parent
+        """Of a step, that of the task it is in, or of the outermost step."""
         self._tree: _Tree = parent._tree if parent is not None else _Tree()
         self._sums = Sums()
         self._own: dict[_Key, Pot] = {}
@@ -108,7 +107,6 @@ class Ledger:
         self._drained = False
         self._input_tokens = self._turns = 0
         """Of the last call, and how many in a row had more than the one before."""
-        self._repeats: Repeats | None = None
         if self._tree.rejections:
             self._epoch = sum(ledger._rejections for ledger in self._upwards())
 
@@ -118,8 +116,8 @@ class Ledger:
         with self._tree.lock:
             self._hear()
             turns = self._grown(entry)
-            waste, by = entry.waste, None
-            amounts = [(self._task._own_key(charge), charge.amount) for charge in entry.charges]
+            waste, by, owner = entry.waste, None, self._owner or self
+            amounts = [(owner._own_key(charge), charge.amount) for charge in entry.charges]
             is_own, by_own = True, False
             for ledger in self._upwards():
                 if entry.waste is None and ledger._condemned and (by is None or ledger._order < by._order):
@@ -134,7 +132,7 @@ class Ledger:
                     is_own = not ledger._is_task
             if by is not None:
                 by._give(amounts, own=by_own)
-            if not self._task._drained:
+            if not owner._drained:
                 return []
             return [LedgerLine(*key, amount, {} if waste is None else {waste: amount}) for key, amount in amounts]
 
@@ -176,7 +174,8 @@ class Ledger:
         than that is the waste of a re-ask."""
         with self._tree.lock:
             self._hear()
-            self._count_reask()
+            if self._sums.all.amount or self._sums.calls or self._sums.tool_runs:  # else nothing was asked yet
+                self._count_reask()
             if self._condemned is None:
                 self._given = self._reject("reask")
                 self._order = next(_order)
@@ -279,15 +278,6 @@ class Ledger:
         with self._tree.lock:
             return Usage(dict(self._sums.tokens), dict(self._sums.fees))
 
-    @property
-    def repeats(self) -> Repeats:
-        """What the task has asked and done before."""
-        task = self._task
-        with self._tree.lock:
-            if task._repeats is None:
-                task._repeats = Repeats()
-            return task._repeats
-
     def standing(self, since: int | None = None) -> int | None:
         """A stamp for what is done here now, to be given back as `since`: `None` if its result was rejected by then,
         as was that of all here, up to the task."""
@@ -303,7 +293,7 @@ class Ledger:
     @property
     def is_drained(self) -> bool:
         """Whether its task has ended, so that an entry now comes late."""
-        return self._task._drained
+        return (self._owner or self)._drained
 
     @property
     def calls(self) -> int:

@@ -37,20 +37,15 @@ def rules() -> WasteRules:
     return _Rules.current
 
 
-class Repeats:
-    """The memory of one task. Every method may be called from any thread."""
+class Answers:
+    """What one task has asked and got. Every method may be called from any thread."""
 
-    __slots__ = ("_answers", "_cycles", "_lock", "_looping", "_runs")
+    __slots__ = ("_answers", "_lock")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._answers: dict[bytes, tuple[Ledger, int]] = {}
         """By the fingerprint of the request: where the answer was booked, and its standing then."""
-        self._runs: deque[bytes] = deque(maxlen=LONGEST_CYCLE)
-        """The fingerprints of the last tool runs."""
-        self._cycles = [0] * LONGEST_CYCLE
-        """By the length of a cycle, less 1: how many tool runs in a row were those of one cycle before."""
-        self._looping = False
 
     def answered(self, request: bytes, ledger: Ledger) -> None:
         """The application got the answer to `request`, which is booked to `ledger`."""
@@ -68,24 +63,48 @@ class Repeats:
             known = self._answers.get(request)
         return known is not None and known[0].standing(known[1]) is not None
 
-    def tool_starts(self, run: bytes | None) -> bool:
-        """A tool starts; `run` is the fingerprint of the tool and its arguments, `None` if there is none. Returns
-        whether this is one run too many of the same, or of the same few in turn."""
+
+class StartedRun:
+    """A tool run, for as long as those after it may repeat it."""
+
+    __slots__ = ("fingerprint", "looped", "over")
+
+    def __init__(self, fingerprint: bytes) -> None:
+        self.fingerprint = fingerprint
+        self.looped = False
+        """Whether it is one too many of the same, or of the same few in turn."""
+        self.over = False
+
+
+class ToolRuns:
+    """The last tool runs of a task, or of a branch of it. Every method may be called from any thread."""
+
+    __slots__ = ("_cycles", "_lock", "_runs", "looping")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: deque[StartedRun] = deque(maxlen=LONGEST_CYCLE)
+        self._cycles = [0] * LONGEST_CYCLE
+        """By the length of a cycle, less 1: how many tool runs in a row were those of one cycle before."""
+        self.looping = False
+        """Whether the last tool run was one too many."""
+
+    def starts(self, fingerprint: bytes | None) -> StartedRun | None:
+        """A tool starts; `fingerprint` is that of the tool and its arguments, `None` if there is none. It repeats only
+        what is over by now: runs beside each other are asked for without knowing what came of the others."""
         allowed = rules().repeated_tool
         with self._lock:
-            if run is None or allowed is None:
+            if fingerprint is None or allowed is None:
                 self._runs.clear()
                 self._cycles = [0] * LONGEST_CYCLE
-                self._looping = False
-                return False
+                self.looping = False
+                return None
+            run = StartedRun(fingerprint)
             for length in range(1, LONGEST_CYCLE + 1):
-                again = len(self._runs) >= length and self._runs[-length] == run
+                before = self._runs[-length] if len(self._runs) >= length else None
+                again = before is not None and before.over and before.fingerprint == fingerprint
                 self._cycles[length - 1] = self._cycles[length - 1] + 1 if again else 0
             self._runs.append(run)
-            self._looping = any(count > (allowed - 1) * length for length, count in enumerate(self._cycles, start=1))
-            return self._looping
-
-    @property
-    def looping(self) -> bool:
-        """Whether the last tool run was one too many."""
-        return self._looping
+            run.looped = any(count > (allowed - 1) * length for length, count in enumerate(self._cycles, start=1))
+            self.looping = run.looped
+            return run

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from taskmeter.account.ledger import Ledger
+from taskmeter.account.repeats import Answers, ToolRuns
 from taskmeter.account.sent import Sent
 from taskmeter.records import Outcome
 
@@ -55,8 +56,17 @@ class Scope:
     """The last step of each name that was opened inside."""
     beside: bool = False
     """Of a step: whether another of its name was open at the same time, so that none is a repeat of the other."""
+    inside: set[Scope] = field(default_factory=set[Any])
+    """The steps, and attempts of retry loops, that are open directly inside."""
+    parallel: bool = False
+    """Of a step: whether another was open at the same time, so that what is done in either follows from nothing in the
+    other."""
     sent: Sent | None = None
     """Of a task that is open: what its calls have sent so far."""
+    answers: Answers | None = None
+    """Of a task that is open: what it has asked and got."""
+    runs: ToolRuns | None = None
+    """Of a task, or a step that is `parallel`, that is open: its last tool runs."""
     process: int = field(default_factory=os.getpid)
     """Where its ledger is; a forked process has but a copy."""
 
@@ -64,6 +74,20 @@ class Scope:
         """Nothing is opened inside any more."""
         self.closed, self.partial = True, None
         self.steps.clear()  # they know this scope: let go, so that no cycle is left to collect
+        self.inside.clear()
+        self.sent = self.answers = self.runs = None
+        if self.parent is not None:
+            self.parent.inside.discard(self)
+
+    def within(self, step: str, *, process: int | None = None) -> Scope:
+        """A new step inside, which books here and spends from the same purse; of this process by default."""
+        ledger = Ledger(self.ledger, is_task=False)
+        scope = Scope(self.task, ledger, self, step, purse=self.purse, process=process or os.getpid())
+        if not self.closed and len(self.inside) < MOST_STEPS:
+            self.inside.add(scope)
+        for beside in tuple(self.inside) if len(self.inside) > 1 else ():
+            beside.parallel = True
+        return scope
 
     def opens(self, name: str, step: Scope) -> None:
         """`step` is opened inside. What the one before it of that name cost is waste, if that was rejected."""
@@ -80,6 +104,14 @@ class Scope:
         """The scope of the task it is or is in; of a step outside any task the outermost step around it."""
         scope = self
         while scope.step is not None and scope.parent is not None:
+            scope = scope.parent
+        return scope
+
+    @property
+    def branch(self) -> Scope:
+        """What is done one after the other: the innermost step around that is `parallel`, else the task."""
+        scope = self
+        while scope.step is not None and scope.parent is not None and not scope.parallel:
             scope = scope.parent
         return scope
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import blake2b
+from itertools import count
 from typing import Any, Final, cast
+from weakref import ref
 
 _KEY: Final = os.urandom(32)
 MOST_VALUES: Final = 256
@@ -90,5 +93,25 @@ def bound(func: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dic
     }
     for name in names[:1]:
         if name in ("self", "cls") and name in found:
-            found[name] = id(found[name])
+            found[name] = _identity(found[name])
     return found | dict(kwargs)
+
+
+_numbers: Final = count()
+_alive: Final[dict[int, tuple[ref[Any], int]]] = {}
+"""By their address, which the next object may have once they are gone: then they leave here."""
+
+
+def _identity(value: object) -> object:
+    """A number that no other object ever has; the object itself, which is no plain value, where it cannot be told when
+    it is gone."""
+    place = id(value)
+    known = _alive.get(place)
+    if known is not None and known[0]() is value:
+        return known[1]
+    number = next(_numbers)
+    try:
+        _alive[place] = ref(value, partial(_alive.pop, place)), number  # `pop` gets the reference as its default
+    except TypeError:
+        return value
+    return number

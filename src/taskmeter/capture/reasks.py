@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from opentelemetry import context as otel
 
 from taskmeter._guard import Breaker, guarded
-from taskmeter.account import Ledger, Scope
+from taskmeter.account import Scope
 from taskmeter.capture.hooks import Hook, Wrapper
 from taskmeter.telemetry.context import current_scope, with_scope
 
@@ -28,8 +28,7 @@ def _begin(state: Any) -> None:
     outer = current_scope()
     if outer is None or _BREAKER.off:
         return
-    ledger = Ledger(outer.ledger, is_task=False)
-    scope = _attempts[state] = Scope(outer.task, ledger, outer, step=outer.step or "attempt")
+    scope = _attempts[state] = outer.within(outer.step or "attempt", process=outer.process)
     otel.attach(with_scope(scope))
 
 

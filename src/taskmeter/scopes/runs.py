@@ -236,7 +236,6 @@ class TaskRun(Run):
         lines = ledger.drain()
         with guarded("scopes.leaves"):
             leaves.picture(self.scope, self.span)
-        self.scope.sent = None
         spans.end(self.span, attributes, error_type=error_type_of(error))
         for watcher in watching.watchers:
             watcher.ended(self.scope)
@@ -255,13 +254,7 @@ class StepRun(Run):
     def __init__(self, opener: object, name: str) -> None:
         super().__init__(opener)
         outer = current_scope()
-        self.scope = Scope(
-            task=outer.task if outer is not None else None,
-            ledger=Ledger(outer.ledger if outer is not None else None, is_task=False),
-            parent=outer,
-            step=name,
-            purse=outer.purse if outer is not None else None,
-        )
+        self.scope = outer.within(name) if outer is not None else Scope(None, Ledger(is_task=False), step=name)
         if outer is not None:
             with guarded("scopes.reask"):
                 outer.opens(name, self.scope)

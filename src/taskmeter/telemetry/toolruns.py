@@ -17,7 +17,7 @@ from opentelemetry.trace import Span
 
 from taskmeter import _semconv as names
 from taskmeter._guard import guarded
-from taskmeter.account import Entry, Scope, tool_charge
+from taskmeter.account import Entry, Scope, StartedRun, ToolRuns, tool_charge
 from taskmeter.pricing import ToolPrice
 from taskmeter.records import Charge, WasteClass, divide
 from taskmeter.telemetry import leaves, providers, spans, suppression
@@ -30,7 +30,7 @@ _RUN = otel.create_key("taskmeter-tool-run")
 class OpenRun:
     """A tool run that has not ended. It travels in the context."""
 
-    __slots__ = ("around", "counts", "ended", "looped", "name", "priced", "scope", "stated")
+    __slots__ = ("_started", "around", "counts", "ended", "looped", "name", "priced", "scope", "stated")
 
     def __init__(
         self, name: str, scope: Scope | None, *, stated: bool, priced: bool, toolprint: bytes | None = None
@@ -45,6 +45,7 @@ class OpenRun:
         self.counts = stated or not any(self._is_same(other) for other in self._enclosing())
         self.looped = False
         """Whether it repeats the runs before it once too often."""
+        self._started: StartedRun | None = None
         if self.counts:
             others = [other for other in self._enclosing() if not other.stated and other._is_same(self)]  # noqa: SLF001
             for other in others:
@@ -53,9 +54,18 @@ class OpenRun:
 
     def _repeats(self, toolprint: bytes | None) -> bool:
         scope = self.scope
-        if scope is None or scope.task is None or scope.task.remote:
+        if scope is None or scope.task is None or scope.task.remote or scope.owner.closed:
             return False
-        return scope.ledger.repeats.tool_starts(toolprint)
+        branch = scope.branch
+        branch.runs = branch.runs or ToolRuns()
+        self._started = branch.runs.starts(toolprint)
+        return self._started is not None and self._started.looped
+
+    def end(self) -> None:
+        """It is over."""
+        self.ended = True
+        if self._started is not None:
+            self._started.over = True
 
     def _is_same(self, other: OpenRun) -> bool:
         return other.name == self.name or not self.priced
@@ -122,7 +132,7 @@ def start_attributes(name: str, call_id: str | None) -> Attributes:
 
 def settle(run: OpenRun, bill: Bill, seconds: float | None, error_type: str | None) -> Attributes:
     """Ends `run`: books and counts it, if it counts. Returns what its span is to say of it; nothing if it does not."""
-    run.ended = True
+    run.end()
     if not run.counts:
         return {}
     charges = () if bill.charge is None else (bill.charge,)
