@@ -13,11 +13,14 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, TraceFlags
 
+from taskmeter import Spool
+from taskmeter.spool.read import SpoolReading
 from taskmeter.spool.receipts import Receipts, ReceiptWriter
 from taskmeter.telemetry import losses
 from taskmeter.telemetry.losses import Destination
 from taskmeter.telemetry.otlp import OtlpTarget
 from taskmeter.telemetry.queue import Limits, SpanQueue, Verdict
+from taskmeter.telemetry.spooling import SpoolTarget
 from tests.export.receiver import Receiver
 
 pytestmark = pytest.mark.usefixtures("nothing_lost")
@@ -44,6 +47,7 @@ class Scripted:
         self.gate = threading.Event()
         self.gate.set()
         self.closed = False
+        self.rested = threading.Event()
 
     def deliver(self, spans: Sequence[ReadableSpan]) -> Verdict:
         self.gate.wait(30)
@@ -51,7 +55,7 @@ class Scripted:
         return self.verdicts.pop(0) if self.verdicts else Verdict(len(spans))
 
     def rest(self) -> None:
-        """Nothing is due."""
+        self.rested.set()
 
     def forked(self) -> None:
         """Nothing is open."""
@@ -68,6 +72,29 @@ def queue(target: Scripted, **changed: Any) -> SpanQueue:
 def end(spans: SpanQueue, *numbers: int) -> None:
     for number in numbers:
         spans.on_end(span(number))
+
+
+def test_old_files_are_deleted_after_the_first_batch_is_written(tmp_path: Path) -> None:
+    """To look at a large spool takes time, which a program that ends at once may not have."""
+    old = tmp_path / "traces-old.jsonl"
+    old.write_text("{}\n")
+    target = SpoolTarget(tmp_path, Spool(keep_bytes=1), ship=False, first=None)
+    assert target.deliver([span(1)]) == Verdict(1)
+    assert old.exists()
+    target.rest()
+    assert not old.exists()
+    assert len(list(SpoolReading(tmp_path))) == 1
+    target.close()
+
+
+def test_what_is_due_is_done_while_nothing_can_be_delivered() -> None:
+    """Deleting old files is what may make room on the disk."""
+    target = Scripted(Verdict(again_seconds=60))
+    spans = queue(target, delay_seconds=60)
+    end(spans, 1)
+    assert not spans.force_flush(20_000)
+    assert target.rested.wait(20)
+    spans.shutdown()
 
 
 def test_spans_go_in_order_and_in_batches() -> None:

@@ -56,7 +56,7 @@ class Limits:
 
 
 class Target(Protocol):
-    """Where a queue leads. All of it is called by the queue's own thread, `forked` and `close` excepted."""
+    """Where a queue leads. All of it is called by the queue's own thread, `forked` excepted: each may take its time."""
 
     name: ClassVar[Destination]
     """What its losses are counted under."""
@@ -66,7 +66,7 @@ class Target(Protocol):
         ...
 
     def rest(self) -> float | None:
-        """Does what is due while nothing waits. Returns seconds until the next such moment, `None` for never."""
+        """Does what is due between deliveries. Returns seconds until the next such moment, `None` for never."""
         ...
 
     def forked(self) -> None:
@@ -194,13 +194,19 @@ class SpanQueue(SpanProcessor):
     # --- the end
 
     def shutdown(self) -> None:
-        """Takes nothing more and ends the thread. What cannot be settled in `exit_seconds` is counted as lost."""
+        """Takes nothing more and ends the thread. What cannot be settled in `exit_seconds` is counted as lost.
+
+        A target that hangs is left behind after as much time again.
+        """
         if self._closed:
             return
         self._closed = True
         self.save(self._exit_seconds, while_moving=self._patient)
         self.give_up()
-        self._target.close()
+        if self._worker is not None and self._worker.is_alive():
+            self._worker.join(self._exit_seconds)
+        else:
+            self._close()
 
     def give_up(self) -> None:
         """Counts what still waits as lost: the process ends now."""
@@ -226,6 +232,7 @@ class SpanQueue(SpanProcessor):
         pause: float | None = None
         while not self._closed or self._waiting:
             again = self._deliver_waiting(whole_batches=self._slept(pause) == _FULL)
+            due = self._rest()
             if again is not None:
                 pause = again
                 self._awake = self._full = True  # more of the same does not shorten the wait, a flush does
@@ -233,7 +240,8 @@ class SpanQueue(SpanProcessor):
                 pause = self._delay
                 self._awake = True
             else:
-                pause = self._rest()
+                pause = due
+        self._close()
 
     def _slept(self, pause: float | None) -> str | None:
         """Until something waits, then for others to go out with it. Returns what ended the sleep, if not the time."""
@@ -250,6 +258,10 @@ class SpanQueue(SpanProcessor):
         with guarded("telemetry.queue_rest"):
             return self._target.rest()
         return None
+
+    def _close(self) -> None:
+        with guarded("telemetry.queue_close"):
+            self._target.close()
 
     def _deliver_waiting(self, *, whole_batches: bool = False) -> float | None:
         """Hands over what waits. Returns in how many seconds to try again, `None` if that is not needed."""
