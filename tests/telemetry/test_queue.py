@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -108,6 +110,42 @@ def test_spans_go_in_order_and_in_batches() -> None:
     assert (spans.accepted, spans.lost) == (8, 0)
     spans.shutdown()
     assert target.closed
+
+
+def test_a_forked_process_has_one_thread() -> None:
+    """However many threads end its first spans at the same time: two would take each other's batches."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        codes = [_threads_of_a_fork() for _ in range(20)]
+    finally:
+        sys.setswitchinterval(before)
+    assert codes == [1] * 20
+
+
+def _threads_of_a_fork() -> int:
+    spans = queue(Scripted(), delay_seconds=0.0)
+    child = os.fork()
+    if child:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        spans.shutdown()
+        return code
+    code = 99
+    try:
+        together = threading.Barrier(4)
+
+        def first(number: int) -> None:
+            together.wait()
+            end(spans, number)
+
+        threads = [threading.Thread(target=first, args=[number]) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        code = sum(thread.name == "taskmeter-otlp" for thread in threading.enumerate())
+    finally:
+        os._exit(code)
 
 
 def test_a_batch_that_was_not_taken_stays_in_front() -> None:

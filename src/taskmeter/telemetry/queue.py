@@ -129,7 +129,8 @@ class SpanQueue(SpanProcessor):
         self._wake: SimpleQueue[str] = SimpleQueue()  # reentrant, unlike what is built on `threading.Lock`
         self._awake = self._full = False
         self._worker: threading.Thread | None = None
-        self._inline = threading.Lock()
+        self._starting = threading.Lock()
+        self._delivering = threading.Lock()
         self._counting = threading.RLock()
 
     # --- the hot path
@@ -222,16 +223,25 @@ class SpanQueue(SpanProcessor):
     # --- the thread
 
     def _start(self) -> None:
-        worker = threading.Thread(target=self._run, name=f"taskmeter-{self._target.name}", daemon=True)
-        with suppress(RuntimeError):  # no thread any more, or the interpreter is about to end: see `_deliver_here`
-            worker.start()
-            self._worker = worker
+        """One thread, whoever else may be at it: two would take each other's batches."""
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
+            if self._worker is None:
+                worker = threading.Thread(target=self._run, name=f"taskmeter-{self._target.name}", daemon=True)
+                with suppress(RuntimeError):  # the interpreter is about to end: see `_deliver_here`
+                    worker.start()
+                    self._worker = worker
+        finally:
+            self._starting.release()
 
     def _run(self) -> None:
         suppression.silence()
         pause: float | None = None
         while not self._closed or self._waiting:
-            again = self._deliver_waiting(whole_batches=self._slept(pause) == _FULL)
+            whole = self._slept(pause) == _FULL
+            with self._delivering:
+                again = self._deliver_waiting(whole_batches=whole)
             due = self._rest()
             if again is not None:
                 pause = again
@@ -304,11 +314,11 @@ class SpanQueue(SpanProcessor):
 
     def _deliver_here(self) -> None:
         """Where no thread can be had, in a process that is about to end."""
-        if self._inline.acquire(blocking=False):
+        if self._delivering.acquire(blocking=False):
             try:
                 self._deliver_waiting()
             finally:
-                self._inline.release()
+                self._delivering.release()
 
     def _forked(self) -> None:
         """What waits is the parent's, and so was the thread."""
