@@ -93,6 +93,36 @@ print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
     assert len(spooled(tmp_path / ".taskmeter")) == 9
 
 
+def test_functions_of_os_go_to_other_processes(tmp_path: Path) -> None:
+    """By their name, as ever: a pool may be told to run `os._exit`."""
+    program = """
+import pickle
+taskmeter.configure()
+if __name__ == "__main__":
+    from multiprocessing import get_context
+    print(pickle.loads(pickle.dumps(os._exit)) is os._exit, pickle.loads(pickle.dumps(os.execv)) is os.execv)
+    child = get_context("spawn").Process(target=os._exit, args=[3])
+    child.start()
+    child.join()
+    print(child.exitcode)
+"""
+    done = run(WORK + program, tmp_path)
+    assert (done.code, done.out.split(), done.err) == (0, ["True", "True", "3"], "")
+
+
+def test_a_disk_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """`shutdown` gives it `exit_seconds` to write and as much to close; what was not written is counted."""
+    program = """
+setup = taskmeter.configure(spool=taskmeter.Spool("spool", fsync="always"), exit_seconds=0.3)
+os.fsync = lambda file: time.sleep(3_600)
+work(3)
+setup.shutdown()
+print(*taskmeter.diagnose().losses)
+"""
+    done = run(WORK + program, tmp_path)
+    assert (done.code, done.out) == (0, "Loss(destination='spool', reason='exit', spans=3)")
+
+
 def test_eight_processes_in_one_directory(tmp_path: Path) -> None:
     """Forked as a web server forks its workers, with threads, small files, and an end of each kind: each span once."""
     program = """

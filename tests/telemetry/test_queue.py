@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -13,11 +15,14 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, TraceFlags
 
+from taskmeter import Spool
+from taskmeter.spool.read import SpoolReading
 from taskmeter.spool.receipts import Receipts, ReceiptWriter
 from taskmeter.telemetry import losses
 from taskmeter.telemetry.losses import Destination
 from taskmeter.telemetry.otlp import OtlpTarget
 from taskmeter.telemetry.queue import Limits, SpanQueue, Verdict
+from taskmeter.telemetry.spooling import SpoolTarget
 from tests.export.receiver import Receiver
 
 pytestmark = pytest.mark.usefixtures("nothing_lost")
@@ -44,6 +49,7 @@ class Scripted:
         self.gate = threading.Event()
         self.gate.set()
         self.closed = False
+        self.rested = threading.Event()
 
     def deliver(self, spans: Sequence[ReadableSpan]) -> Verdict:
         self.gate.wait(30)
@@ -51,7 +57,7 @@ class Scripted:
         return self.verdicts.pop(0) if self.verdicts else Verdict(len(spans))
 
     def rest(self) -> None:
-        """Nothing is due."""
+        self.rested.set()
 
     def forked(self) -> None:
         """Nothing is open."""
@@ -70,6 +76,29 @@ def end(spans: SpanQueue, *numbers: int) -> None:
         spans.on_end(span(number))
 
 
+def test_old_files_are_deleted_after_the_first_batch_is_written(tmp_path: Path) -> None:
+    """To look at a large spool takes time, which a program that ends at once may not have."""
+    old = tmp_path / "traces-old.jsonl"
+    old.write_text("{}\n")
+    target = SpoolTarget(tmp_path, Spool(keep_bytes=1), ship=False, first=None)
+    assert target.deliver([span(1)]) == Verdict(1)
+    assert old.exists()
+    target.rest()
+    assert not old.exists()
+    assert len(list(SpoolReading(tmp_path))) == 1
+    target.close()
+
+
+def test_what_is_due_is_done_while_nothing_can_be_delivered() -> None:
+    """Deleting old files is what may make room on the disk."""
+    target = Scripted(Verdict(again_seconds=60))
+    spans = queue(target, delay_seconds=60)
+    end(spans, 1)
+    assert not spans.force_flush(20_000)
+    assert target.rested.wait(20)
+    spans.shutdown()
+
+
 def test_spans_go_in_order_and_in_batches() -> None:
     """At most so many at once; a flush says yes when all were taken."""
     target = Scripted()
@@ -81,6 +110,42 @@ def test_spans_go_in_order_and_in_batches() -> None:
     assert (spans.accepted, spans.lost) == (8, 0)
     spans.shutdown()
     assert target.closed
+
+
+def test_a_forked_process_has_one_thread() -> None:
+    """However many threads end its first spans at the same time: two would take each other's batches."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        codes = [_threads_of_a_fork() for _ in range(20)]
+    finally:
+        sys.setswitchinterval(before)
+    assert codes == [1] * 20
+
+
+def _threads_of_a_fork() -> int:
+    spans = queue(Scripted(), delay_seconds=0.0)
+    child = os.fork()
+    if child:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        spans.shutdown()
+        return code
+    code = 99
+    try:
+        together = threading.Barrier(4)
+
+        def first(number: int) -> None:
+            together.wait()
+            end(spans, number)
+
+        threads = [threading.Thread(target=first, args=[number]) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        code = sum(thread.name == "taskmeter-otlp" for thread in threading.enumerate())
+    finally:
+        os._exit(code)
 
 
 def test_a_batch_that_was_not_taken_stays_in_front() -> None:

@@ -68,6 +68,7 @@ class Endings:
             finally:
                 function(*args, **kwargs)
 
+        ending.__module__ = "os"  # where ours is found under its name, as `pickle` demands
         return ending
 
     def _signalled(self, number: int, _frame: object) -> None:

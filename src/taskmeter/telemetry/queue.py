@@ -56,7 +56,7 @@ class Limits:
 
 
 class Target(Protocol):
-    """Where a queue leads. All of it is called by the queue's own thread, `forked` and `close` excepted."""
+    """Where a queue leads. All of it is called by the queue's own thread, `forked` excepted: each may take its time."""
 
     name: ClassVar[Destination]
     """What its losses are counted under."""
@@ -66,7 +66,7 @@ class Target(Protocol):
         ...
 
     def rest(self) -> float | None:
-        """Does what is due while nothing waits. Returns seconds until the next such moment, `None` for never."""
+        """Does what is due between deliveries. Returns seconds until the next such moment, `None` for never."""
         ...
 
     def forked(self) -> None:
@@ -129,7 +129,8 @@ class SpanQueue(SpanProcessor):
         self._wake: SimpleQueue[str] = SimpleQueue()  # reentrant, unlike what is built on `threading.Lock`
         self._awake = self._full = False
         self._worker: threading.Thread | None = None
-        self._inline = threading.Lock()
+        self._starting = threading.Lock()
+        self._delivering = threading.Lock()
         self._counting = threading.RLock()
 
     # --- the hot path
@@ -194,13 +195,19 @@ class SpanQueue(SpanProcessor):
     # --- the end
 
     def shutdown(self) -> None:
-        """Takes nothing more and ends the thread. What cannot be settled in `exit_seconds` is counted as lost."""
+        """Takes nothing more and ends the thread. What cannot be settled in `exit_seconds` is counted as lost.
+
+        A target that hangs is left behind after as much time again.
+        """
         if self._closed:
             return
         self._closed = True
         self.save(self._exit_seconds, while_moving=self._patient)
         self.give_up()
-        self._target.close()
+        if self._worker is not None and self._worker.is_alive():
+            self._worker.join(self._exit_seconds)
+        else:
+            self._close()
 
     def give_up(self) -> None:
         """Counts what still waits as lost: the process ends now."""
@@ -216,16 +223,26 @@ class SpanQueue(SpanProcessor):
     # --- the thread
 
     def _start(self) -> None:
-        worker = threading.Thread(target=self._run, name=f"taskmeter-{self._target.name}", daemon=True)
-        with suppress(RuntimeError):  # no thread any more, or the interpreter is about to end: see `_deliver_here`
-            worker.start()
-            self._worker = worker
+        """One thread, whoever else may be at it: two would take each other's batches."""
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
+            if self._worker is None:
+                worker = threading.Thread(target=self._run, name=f"taskmeter-{self._target.name}", daemon=True)
+                with suppress(RuntimeError):  # the interpreter is about to end: see `_deliver_here`
+                    worker.start()
+                    self._worker = worker
+        finally:
+            self._starting.release()
 
     def _run(self) -> None:
         suppression.silence()
         pause: float | None = None
         while not self._closed or self._waiting:
-            again = self._deliver_waiting(whole_batches=self._slept(pause) == _FULL)
+            whole = self._slept(pause) == _FULL
+            with self._delivering:
+                again = self._deliver_waiting(whole_batches=whole)
+            due = self._rest()
             if again is not None:
                 pause = again
                 self._awake = self._full = True  # more of the same does not shorten the wait, a flush does
@@ -233,7 +250,8 @@ class SpanQueue(SpanProcessor):
                 pause = self._delay
                 self._awake = True
             else:
-                pause = self._rest()
+                pause = due
+        self._close()
 
     def _slept(self, pause: float | None) -> str | None:
         """Until something waits, then for others to go out with it. Returns what ended the sleep, if not the time."""
@@ -250,6 +268,10 @@ class SpanQueue(SpanProcessor):
         with guarded("telemetry.queue_rest"):
             return self._target.rest()
         return None
+
+    def _close(self) -> None:
+        with guarded("telemetry.queue_close"):
+            self._target.close()
 
     def _deliver_waiting(self, *, whole_batches: bool = False) -> float | None:
         """Hands over what waits. Returns in how many seconds to try again, `None` if that is not needed."""
@@ -292,11 +314,11 @@ class SpanQueue(SpanProcessor):
 
     def _deliver_here(self) -> None:
         """Where no thread can be had, in a process that is about to end."""
-        if self._inline.acquire(blocking=False):
+        if self._delivering.acquire(blocking=False):
             try:
                 self._deliver_waiting()
             finally:
-                self._inline.release()
+                self._delivering.release()
 
     def _forked(self) -> None:
         """What waits is the parent's, and so was the thread."""

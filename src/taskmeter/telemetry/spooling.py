@@ -35,18 +35,16 @@ class SpoolTarget:
             directory,
             policy,
             removed=lambda spans: losses.count("spool", "removed", spans),
-            closed=retention.run,
+            closed=self._is_due,
         )
-        self._retention: Retention | None = retention
+        self._retention = retention
+        self._due = True
 
     def deliver(self, spans: Sequence[ReadableSpan]) -> Verdict:
         """Called by the queue."""
         if self._first is not None:
             self._first()
             self._first = None
-        if self._retention is not None:
-            self._retention.run()
-            self._retention = None
         spans = annotated(spans)
         with guarded("telemetry.spool"):
             return self._written(spans)
@@ -71,8 +69,12 @@ class SpoolTarget:
         return Verdict(len(spans))
 
     def rest(self) -> float | None:
-        """Called by the queue."""
-        return self._exporter.rest()
+        """Called by the queue. Deleting may take long, so that nothing that is to be written waits for it."""
+        left = self._exporter.rest()
+        if self._due:
+            self._due = False
+            self._retention.run()
+        return left
 
     def forked(self) -> None:
         """The exporter sees to it by itself."""
@@ -80,3 +82,6 @@ class SpoolTarget:
     def close(self) -> None:
         """Called by the queue."""
         self._exporter.shutdown()
+
+    def _is_due(self) -> None:
+        self._due = True
