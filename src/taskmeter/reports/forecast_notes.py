@@ -87,7 +87,7 @@ def _back_test(report: ForecastReport) -> Iterable[str]:
         return
     found = _error(test)
     if test.covered is not None:
-        found += ", which the interval had" if test.covered else ", which was outside the interval"
+        found += ", and its interval had it" if test.covered else ", and its interval did not have it"
     predicted, actual = _amount(test.predicted, report.currency), _amount(test.actual, report.currency)
     yield (
         f"Back-test: from the first {_tasks(test.first)} of the pilot, {predicted}"

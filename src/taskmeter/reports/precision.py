@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil, log
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from taskmeter.reports.prediction import LEAST_TASKS
 from taskmeter.reports.resampling import ratio
 
 if TYPE_CHECKING:
@@ -36,14 +37,14 @@ class Precision:
 
 
 def precision(cost: Floats) -> Precision | None:
-    """Errors fall with the root of the tasks: twice as sure takes four times as many. `None` for one task, or no cost.
+    """Errors fall with the root of the tasks: twice as sure takes four times as many. `None` for fewer than five, or no cost.
 
     The variation alone asks for (1.96 * variation / 0.2)^2. Where costs are skewed, the interval asks for more: its
     ends, as factors of the mean, are drawn to 0.8 and 1.2.
     """
     count = len(cost)
     mean = float(cost.mean()) if count else 0.0
-    if count <= 1 or mean <= 0:
+    if count < LEAST_TASKS or mean <= 0:
         return None
     variation = float(cost.std(ddof=1)) / mean
     needed, within = ceil((_Z * variation / WITHIN) ** 2), None

@@ -20,7 +20,7 @@ _ROWS = (
     "95 % from",
     "to",
     "per\nsuccess",
-    "pilot\ntasks",
+    " pilot\n tasks",
     "mean",
     "within",
     "top\n1 %",

@@ -91,7 +91,8 @@ def as_short(short: str, column: str) -> str:
     if short in _NULL_IF_EMPTY:
         return f"nullif({column}, '') AS {short}"
     if TYPES[short] == "BIGINT" and short not in _TIMES:
-        return f"greatest(least({column}, {MOST_COUNTED}), 0) AS {short}"
+        # `least` passes over what is NULL.
+        return f"CASE WHEN {column} IS NOT NULL THEN greatest(least({column}, {MOST_COUNTED}), 0) END AS {short}"
     return f"{column} AS {short}"
 
 
