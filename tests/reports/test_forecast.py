@@ -337,7 +337,8 @@ def test_the_forecast_of_a_simulated_pilot_holds_what_comes(tmp_path: Path) -> N
         directory = write_spool(tmp_path / str(seed), known)
         report = forecast_of(directory, "resolve_ticket=100/day", "classify=200/day", horizon="30d")
         later = [
-            draw(flow, n, 10_000 + seed * 10 + place) for place, (flow, n) in enumerate(zip(flows, (3_000, 6_000)))
+            draw(flow, n, 10_000 + seed * 10 + place)
+            for place, (flow, n) in enumerate(zip(flows, (3_000, 6_000), strict=True))
         ]
         truth = sum(float(tasks.cost.sum()) for tasks in later)
         assert report.total.spend_low is not None

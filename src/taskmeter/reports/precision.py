@@ -37,8 +37,9 @@ class Precision:
 
 
 def precision(cost: Floats) -> Precision | None:
-    """Errors fall with the root of the tasks: twice as sure takes four times as many. `None` for fewer than five, or no cost.
+    """How well the mean of these is known; `None` for fewer than five, or no cost.
 
+    Errors fall with the root of the tasks: twice as sure takes four times as many.
     The variation alone asks for (1.96 * variation / 0.2)^2. Where costs are skewed, the interval asks for more: its
     ends, as factors of the mean, are drawn to 0.8 and 1.2.
     """

@@ -2,13 +2,13 @@
 
 Costs of tasks have long tails, on which the plain percentile bootstrap promises too much: of 200 tasks, its 95 %
 interval holds the true mean about nine times in ten. So ratios are studentised: each resample is judged by its own
-standard error, on a logarithmic scale, so that the ends are positive. A report says the same each time: seeds are fixed.
+standard error, on a logarithmic scale, so that the ends are positive. Seeds are fixed: a report always says the same.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, exp, log, sqrt
+from math import ceil, erfc, exp, log, sqrt
 from typing import TYPE_CHECKING, TypeAlias
 
 from taskmeter.reports.intervals import Interval
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-RESAMPLES = 4_000
+RESAMPLES = 2_000
 LEVEL = 0.95
 _LEAST = 2
 """Fewer tasks tell nothing about how tasks differ."""
-_BLOCKS = 1_000
+_BLOCKS = 500
 """More tasks than this are dealt into so many hands first: sums of equal hands vary as the tasks do."""
-_SEED = 20_26_11
+SEED = 2_026
+_ROUNDING = 1e-12
 
 
-def resampled_sums(columns: ArrayLike, *, resamples: int = RESAMPLES, seed: int = _SEED) -> Floats:
+def resampled_sums(columns: ArrayLike, *, resamples: int = RESAMPLES, seed: int = SEED) -> Floats:
     """Sums of each column over tasks drawn with replacement: rows are resamples.
 
     `columns` has a row for each task. Figures that are compared within the same tasks (paired) come from one call, as
@@ -60,57 +61,80 @@ def _in_hands(rows: Floats, random: np.random.Generator) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio:
-    """A ratio of sums over tasks, as cost per success is, with how it varies from sample to sample."""
+class Estimate:
+    """A ratio of sums over tasks, as cost per success or a mean is, with how it varies from sample to sample."""
 
-    log: float
-    """Of the ratio."""
+    at: float
+    """The ratio, or its logarithm."""
     error: float
-    """Standard error of `log`."""
-    logs: Floats
+    """Standard error of `at`."""
+    draws: Floats
     errors: Floats
     """The same of each resample in which there is a ratio."""
+    is_log: bool
 
     def interval(self, level: float = LEVEL) -> Interval:
         """Holds the true ratio with probability `level`."""
-        low, high = _ends((self.logs - self.log) / self.errors, level)
-        return Interval(exp(self.log - high * self.error), _exp(self.log - low * self.error))
+        low, high = self.at, self.at
+        if self.error > 0:
+            usable = self.errors > 0
+            first, last = _ends((self.draws[usable] - self.at) / self.errors[usable], level)
+            low, high = self.at - last * self.error, self.at - first * self.error
+        return Interval(_exp(low), _exp(high)) if self.is_log else Interval(low, high)
 
 
-def ratio(numerators: ArrayLike, denominators: ArrayLike | None = None, *, seed: int = _SEED) -> Ratio | None:
+def ratio(numerators: ArrayLike, denominators: ArrayLike | None = None, *, seed: int = SEED) -> Estimate | None:
     """The ratio of two sums over the same tasks, both not negative; without denominators, the mean.
 
     `None` when there is none, or too little to tell how sure it is: fewer than two tasks, a sum that is nothing.
     """
     import numpy as np
 
+    found = linear_ratio(numerators, denominators, seed=seed)
+    if found is None or not found.at > 0:
+        return None
+    usable = found.draws > 0
+    if usable.sum() < RESAMPLES / 2:
+        return None
+    draws, errors = found.draws[usable], found.errors[usable]
+    return Estimate(log(found.at), found.error / found.at, np.log(draws), errors / draws, is_log=True)
+
+
+def linear_ratio(numerators: ArrayLike, denominators: ArrayLike | None = None, *, seed: int = SEED) -> Estimate | None:
+    """The same on its own scale: for shares, and for what may be negative."""
+    import numpy as np
+
     above = np.asarray(numerators, dtype=np.float64)
     below = np.ones_like(above) if denominators is None else np.asarray(denominators, dtype=np.float64)
-    if len(above) < _LEAST or not above.sum() > 0 or not below.sum() > 0:
+    if len(above) < _LEAST or not below.sum() > 0:
         return None
     hands = _in_hands(np.stack([above, below], axis=1), np.random.default_rng(seed))
     above, below = hands[:, 0], hands[:, 1]
     squares = np.stack([above, below, above**2, above * below, below**2], axis=1)
     whole = squares.sum(axis=0)[None, :]
     sums = resampled_sums(squares, seed=seed)
-    sums = sums[(sums[:, 0] > 0) & (sums[:, 1] > 0)]
-    error = _errors(whole)[0]
-    errors = _errors(sums)
-    usable = errors > 0
-    if not error > 0 or usable.sum() < RESAMPLES / 2:
+    sums = sums[sums[:, 1] > 0]
+    if len(sums) < RESAMPLES / 2:
         return None
-    logs = np.log(sums[:, 0] / sums[:, 1])
-    return Ratio(log(whole[0, 0] / whole[0, 1]), float(error), logs[usable], errors[usable])
+    at, error = float(whole[0, 0] / whole[0, 1]), float(_errors(whole)[0])
+    return Estimate(at, error, sums[:, 0] / sums[:, 1], _errors(sums), is_log=False)
+
+
+def mean_interval(values: ArrayLike, level: float = LEVEL, *, seed: int = SEED) -> Interval | None:
+    """Of a mean of values that may be negative; `None` for fewer than two."""
+    found = linear_ratio(values, seed=seed)
+    return None if found is None else found.interval(level)
 
 
 def _errors(sums: Floats) -> Floats:
-    """Standard errors of the logarithms of ratios, by the delta method: of x/y, that of x - ratio * y, over x."""
+    """Standard errors of ratios, by the delta method: of x/y, that of x - ratio * y, over y. What rounding leaves of a
+    spread that is none counts as none."""
     import numpy as np
 
     above, below, above_2, product, below_2 = sums.T
     rate = above / below
     residual = above_2 - 2 * rate * product + rate**2 * below_2
-    errors: Floats = np.sqrt(np.maximum(residual, 0)) / above
+    errors: Floats = np.sqrt(np.where(residual > _ROUNDING * above_2, residual, 0.0)) / below
     return errors
 
 
@@ -119,29 +143,64 @@ class Change:
     """How much larger or smaller a figure is, with its interval and how surely it is not the same."""
 
     change: float
+    """`after / before - 1`, or `after - before`."""
     interval: Interval
+    error: float
+    """Standard error: of the logarithm of `after / before`, or of the difference."""
     p_value: float
     """How often the difference would be as large if there were none."""
 
 
-def relative_change(before: Ratio, after: Ratio, level: float = LEVEL) -> Change:
-    """`after / before - 1`, of ratios of different tasks drawn with different seeds."""
-    count = min(len(before.logs), len(after.logs))
-    moved = after.log - before.log
-    error = sqrt(before.error**2 + after.error**2)
-    shifts = after.logs[:count] - before.logs[:count] - moved
-    pivots = shifts / (before.errors[:count] ** 2 + after.errors[:count] ** 2) ** 0.5
-    low, high = _ends(pivots, level)
-    interval = Interval(exp(moved - high * error) - 1, _exp(moved - low * error) - 1)
-    return Change(exp(moved) - 1, interval, _p_value(pivots, moved / error))
+def change_of(before: Estimate, after: Estimate, level: float = LEVEL) -> Change | None:
+    """From one to the other, of different tasks, drawn with different seeds: relative if both are logarithms, else the
+    difference. `None` where neither varies."""
+    count = min(len(before.draws), len(after.draws))
+    errors = (before.errors[:count] ** 2 + after.errors[:count] ** 2) ** 0.5
+    moved, error = after.at - before.at, sqrt(before.error**2 + after.error**2)
+    usable = errors > 0
+    if not error > 0 or not usable.any():
+        return None
+    pivots = (after.draws[:count] - before.draws[:count] - moved)[usable] / errors[usable]
+    first, last = _ends(pivots, level)
+    low, high = moved - last * error, moved - first * error
+    p_value = _p_value(pivots, moved / error)
+    if before.is_log:
+        return Change(_exp(moved) - 1, Interval(_exp(low) - 1, _exp(high) - 1), error, p_value)
+    return Change(moved, Interval(low, high), error, p_value)
 
 
-def quantiles(values: ArrayLike, percent: float, *, seed: int = _SEED) -> Floats:
+def quantile_change(before: ArrayLike, after: ArrayLike, percent: float) -> Change | None:
+    """Relative, of a nearest-rank quantile of positive values of different tasks."""
+    import numpy as np
+
+    from_, to = quantiles(before, percent, seed=SEED), quantiles(after, percent, seed=SEED + 1)
+    if not len(from_) or not len(to) or not (from_ > 0).all() or not (to > 0).all():
+        return None
+    moves = np.log(to / from_)
+    moved = log(quantile(after, percent) / quantile(before, percent))
+    error = float(moves.std())
+    if not error > 0:
+        return None
+    low, high = _ends(moves, LEVEL)
+    return Change(exp(moved) - 1, Interval(_exp(low) - 1, _exp(high) - 1), error, _p_value(-moves / error, 0.0))
+
+
+def quantile(values: ArrayLike, percent: float) -> float:
+    """Nearest rank, of at least one value."""
+    import numpy as np
+
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    return float(ordered[max(1, ceil(len(ordered) * percent / 100)) - 1])
+
+
+def quantiles(values: ArrayLike, percent: float, *, seed: int = SEED) -> Floats:
     """The nearest-rank quantile of each resample, without resampling: its rank is a beta variate."""
     import numpy as np
 
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     count = len(ordered)
+    if not count:
+        return ordered
     rank = max(1, ceil(count * percent / 100))
     at = np.random.default_rng(seed).beta(rank, count - rank + 1, RESAMPLES)
     return ordered[np.minimum(count - 1, (at * count).astype(np.int64))]
@@ -152,36 +211,6 @@ def percentile_interval(draws: Floats, level: float = LEVEL) -> Interval:
     return Interval(*_ends(draws, level))
 
 
-def mean_interval(values: ArrayLike, level: float = LEVEL, *, seed: int = _SEED) -> Interval | None:
-    """Of a mean of values that may be negative: studentised, on their own scale; `None` for fewer than two."""
-    import numpy as np
-
-    given = np.asarray(values, dtype=np.float64)
-    if len(given) < _LEAST:
-        return None
-    given = _in_hands(np.stack([given, np.ones_like(given)], axis=1), np.random.default_rng(seed))
-    each, counts = given[:, 0], given[:, 1]
-    columns = np.stack([each, counts, each**2, each * counts, counts**2], axis=1)
-    whole = columns.sum(axis=0)[None, :]
-    mean, error = whole[0, 0] / whole[0, 1], _mean_errors(whole)[0]
-    sums = resampled_sums(columns, seed=seed)
-    errors = _mean_errors(sums)
-    usable = errors > 0
-    if not error > 0 or usable.sum() < RESAMPLES / 2:
-        return Interval(float(mean), float(mean)) if error == 0 else None
-    low, high = _ends(((sums[:, 0] / sums[:, 1] - mean) / np.where(usable, errors, 1))[usable], level)
-    return Interval(float(mean - high * error), float(mean - low * error))
-
-
-def _mean_errors(sums: Floats) -> Floats:
-    import numpy as np
-
-    each, counts, squares, product, counts_2 = sums.T
-    mean = each / counts
-    errors: Floats = np.sqrt(np.maximum(squares - 2 * mean * product + mean**2 * counts_2, 0)) / counts
-    return errors
-
-
 def _ends(draws: Floats, level: float) -> tuple[float, float]:
     import numpy as np
 
@@ -190,8 +219,10 @@ def _ends(draws: Floats, level: float) -> tuple[float, float]:
 
 
 def _p_value(pivots: Floats, at: float) -> float:
-    """Two-sided, by the smaller tail; never 0, as there are only so many resamples."""
+    """Two-sided, by the smaller tail; what is farther out than any resample, by the normal distribution."""
     beyond = min(int((pivots >= at).sum()), int((pivots <= at).sum()))
+    if not beyond and at:
+        return min(erfc(abs(at) / sqrt(2)), 2 / len(pivots))
     return min(1.0, 2 * (beyond + 1) / (len(pivots) + 1))
 
 
