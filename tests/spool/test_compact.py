@@ -113,7 +113,9 @@ VALUES = st.one_of(
     st.builds(lambda number: {"doubleValue": number}, st.floats()),
     st.builds(lambda number: {"doubleValue": number}, st.sampled_from(["NaN", "x", 3])),
     st.builds(lambda flag: {"boolValue": flag}, st.sampled_from([True, False, 1, "no", {}])),
-    st.sampled_from([{}, None, 7, {"arrayValue": {"values": [{"intValue": "1"}]}}, {"intValue": "1e5"}]),
+    st.sampled_from(
+        [{}, None, 7, {"arrayValue": {"values": [{"intValue": "1"}]}}, {"intValue": "1e5"}, {"intValue": float("inf")}]
+    ),
 )
 KEYS = st.one_of(st.sampled_from(sorted(ATTRIBUTES)), TEXTS)
 SPANS = st.fixed_dictionaries(

@@ -14,7 +14,7 @@ from taskmeter.errors import SpoolError
 
 LINES, PARQUET = "traces-*.jsonl", "spans-*.parquet"
 _INT64_LIMIT = 1 << 63
-MALFORMED = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+MALFORMED = (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
 """What comes of reading something that is not OTLP/JSON."""
 _HOW_TO_FILL = "`taskmeter.configure()` in the program that runs the tasks fills it; `taskmeter demo` makes a sample"
 
