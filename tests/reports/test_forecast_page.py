@@ -12,6 +12,7 @@ import pytest
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "forecast.md"
 SHOWN = re.findall(r"```\n\$ taskmeter (forecast .*)\n((?:.*\n)*?)```", PAGE.read_text())
+NUMBER = r"[\d,]*\d(?:\.\d+)*"
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +26,10 @@ def pilot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("command", "output"), SHOWN, ids=[command for command, _ in SHOWN])
 def test_the_page_shows_the_real_output(pilot: Path, command: str, output: str) -> None:
-    """To the letter, but for the version of the prices: nothing in it depends on when or where it ran."""
+    """Every word, and every number within 5 %: another version of numpy may draw otherwise."""
     printed = run(pilot, "-m", "taskmeter", *command.split())
-    assert lines(printed) == lines(output)
+    assert words(printed) == words(output)
+    assert numbers(printed) == pytest.approx(numbers(output), rel=0.05)
 
 
 def test_the_page_shows_both_ways_to_give_a_volume() -> None:
@@ -35,9 +37,15 @@ def test_the_page_shows_both_ways_to_give_a_volume() -> None:
     assert len(SHOWN) == 2
 
 
-def lines(text: str) -> list[str]:
-    text = re.sub(r"genai-prices [\d.]+", "genai-prices VERSION", text)
-    return [line.rstrip() for line in text.splitlines()]
+def words(text: str) -> list[str]:
+    """All but numbers, and how the lines break and the columns lie."""
+    return re.sub(NUMBER, "0", text).replace("─", "").split()
+
+
+def numbers(text: str) -> list[float]:
+    """All but the version of the prices."""
+    found = re.findall(NUMBER, re.sub(r"genai-prices [\d.]+", "", text))
+    return [float(number.replace(",", "")) for number in found]
 
 
 def run(directory: Path, *arguments: str) -> str:
