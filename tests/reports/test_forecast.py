@@ -297,6 +297,26 @@ def test_csv_has_every_row_and_what_is_said_of_the_whole(tmp_path: Path) -> None
     assert rows[-1]["currency"] == "USD"
 
 
+def test_a_name_is_not_folded_by_a_wide_total(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Sixteen columns are for it, whatever the numbers take."""
+    names = ("resolve_ticket", "classify", "other")
+    directory = record(tmp_path, [(name, "99999.9", {"UNPRICED_CALLS": 1}) for name in names for _ in range(6)])
+    with pytest.raises(SystemExit):
+        main(["forecast", "--volume", "5000/day", "--horizon", "90d", "--spool", str(directory)])
+    assert "resolve_ticket " in capsys.readouterr().out
+
+
+def test_amounts_of_any_length_are_exact(tmp_path: Path) -> None:
+    """39 decimals beside dollars: the spend has them, as far as it is kept."""
+    costs = ("12345678", "0.000000000000000000000000000000000000001") * 5
+    report = forecast_of(record(tmp_path, [("resolve", cost, {}) for cost in costs]), "10/day", horizon="1d")
+    assert report.total.spend == 61_728_390
+    assert report.total.spend_low is not None
+    assert report.total.spend_high is not None
+    assert report.total.spend_low < 61_728_390 < report.total.spend_high
+    assert report.total.tail_share == 0.2
+
+
 def test_many_customers_have_intervals_where_the_money_is(tmp_path: Path) -> None:
     """The 20 that cost most."""
     tasks = [("resolve", str(1 + number), {"CUSTOMER": f"c{number:02}"}) for number in range(25) for _ in range(6)]
