@@ -40,8 +40,8 @@ def precision(cost: Floats) -> Precision | None:
     """How well the mean of these is known; `None` for fewer than five, or no cost.
 
     Errors fall with the root of the tasks: twice as sure takes four times as many.
-    The variation alone asks for (1.96 * variation / 0.2)^2. Where costs are skewed, the interval asks for more: its
-    ends, as factors of the mean, are drawn to 0.8 and 1.2.
+    The variation alone asks for (1.96 * variation / 0.2)^2. Where costs are skewed, the interval asks for more: until
+    it is as narrow as that from 0.8 to 1.2.
     """
     count = len(cost)
     mean = float(cost.mean()) if count else 0.0
@@ -54,8 +54,8 @@ def precision(cost: Floats) -> Precision | None:
     elif found := ratio(cost):
         ends = found.interval()
         within = max(ends.high / mean - 1, 1 - ends.low / mean)
-        times = max(log(ends.high / mean) / log(1 + WITHIN), log(ends.low / mean) / log(1 - WITHIN))
-        needed = max(needed, ceil(count * times**2))
+        wide = log(ends.high / ends.low) / log((1 + WITHIN) / (1 - WITHIN))
+        needed = max(needed, ceil(count * wide**2))
     return Precision(
         variation=round(variation, 6),
         mean_within=None if within is None else round(within, 6),

@@ -104,7 +104,10 @@ def least_width(result: Result, *, detail: bool = False) -> int:
 
 
 def _width_of_numbers(table: Table) -> int:
-    lines = [[str(cell).split("\n") for cell in (column.header, column.footer, *column.cells)] for column in table.columns[1:]]
+    lines = [
+        [str(cell).split("\n") for cell in (column.header, column.footer, *column.cells)]
+        for column in table.columns[1:]
+    ]
     return sum(1 + max(len(part) for cell in column for part in cell) for column in lines)
 
 
