@@ -9,6 +9,7 @@ from taskmeter.cli.breakdown import breakdown
 from taskmeter.cli.compact import compact
 from taskmeter.cli.demo import demo
 from taskmeter.cli.doctor import doctor
+from taskmeter.cli.forecast import forecast
 from taskmeter.cli.outcome import outcome
 from taskmeter.cli.reports import report, show
 from taskmeter.cli.ship import ship
@@ -20,5 +21,5 @@ def taskmeter() -> None:
     """What each completed LLM-agent task cost, and where the money went."""
 
 
-for command in (report, breakdown, show, outcome, ship, compact, demo, doctor):
+for command in (report, breakdown, show, forecast, outcome, ship, compact, demo, doctor):
     taskmeter.add_command(command)

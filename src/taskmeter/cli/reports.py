@@ -44,6 +44,17 @@ def _moment(_context: click.Context, _parameter: click.Parameter, text: str | No
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
+since_option = click.option(
+    "--since", metavar="TIME", callback=_moment, help="Only tasks that began then or later: 7d, 12h, or ISO 8601."
+)
+until_option = click.option("--until", metavar="TIME", callback=_moment, help="Only tasks that began before.")
+source_option = click.option(
+    "--source",
+    metavar="DIR|URL",
+    help="Instead of --spool: another spool, or a Collector's ClickHouse, clickhouse://user@host:8123/database.",
+)
+
+
 OutputFormat: TypeAlias = Literal["table", "json", "csv"]
 
 
@@ -54,16 +65,10 @@ OutputFormat: TypeAlias = Literal["table", "json", "csv"]
     show_default=True,
     help=f"A row for each {', '.join(GROUPS)}, or value of label:NAME.",
 )
-@click.option(
-    "--since", metavar="TIME", callback=_moment, help="Only tasks that began then or later: 7d, 12h, or ISO 8601."
-)
-@click.option("--until", metavar="TIME", callback=_moment, help="Only tasks that began before.")
+@since_option
+@until_option
 @click.option("--detail", is_flag=True, help="Success rate, mean and tail of what single tasks cost, calls and tokens.")
-@click.option(
-    "--source",
-    metavar="DIR|URL",
-    help="Instead of --spool: another spool, or a Collector's ClickHouse, clickhouse://user@host:8123/database.",
-)
+@source_option
 @spool_option
 @format_option
 def report(

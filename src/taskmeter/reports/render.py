@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from taskmeter._bounds import dumps
-from taskmeter.reports import render_breakdown, render_detail
+from taskmeter.reports import render_detail, renderers
 from taskmeter.reports.breakdown import BreakdownReport
+from taskmeter.reports.forecast_result import ForecastReport
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
@@ -43,7 +44,7 @@ _KIND_STYLES = {
 }
 
 
-Result: TypeAlias = UnitCostReport | TaskTree | BreakdownReport
+Result: TypeAlias = UnitCostReport | TaskTree | BreakdownReport | ForecastReport
 
 
 def as_json(result: Result) -> str:
@@ -63,10 +64,11 @@ def as_csv(result: Result) -> str:
 
 
 def _csv_rows(result: Result) -> Iterable[Mapping[str, object]]:
-    if isinstance(result, BreakdownReport):
-        yield from render_breakdown.csv_rows(result)
+    if renderer := renderers.OF.get(type(result)):
+        yield from renderer.csv_rows(result)
         return
-    for row in result.nodes if isinstance(result, TaskTree) else (*result.rows, result.total):
+    plain_result = cast("UnitCostReport | TaskTree", result)
+    for row in plain_result.nodes if isinstance(plain_result, TaskTree) else (*plain_result.rows, plain_result.total):
         yield {column.name: getattr(row, column.name) for column in fields(row)}
 
 
@@ -77,13 +79,13 @@ def as_table(result: Result, *, detail: bool = False) -> RenderableType:
 
     legend: Iterable[str] = ()
     tables: list[RenderableType] = []
-    if isinstance(result, TaskTree):
+    if renderer := renderers.OF.get(type(result)):
+        for table in renderer.tables(result, _table):
+            tables += [Text(), table] if tables else [table]
+        legend = renderer.legend(result)
+    elif isinstance(result, TaskTree):
         tables = [_tree_table(result)]
-    elif isinstance(result, BreakdownReport):
-        table, legend = _table(), render_breakdown.legend(result)
-        render_breakdown.fill(table, result)
-        tables = [table]
-    else:
+    elif isinstance(result, UnitCostReport):
         tables, legend = [_report_table(result)], _legend(result)
         if detail:
             tables += [Text(), _detail_table(result)]
@@ -94,14 +96,20 @@ def as_table(result: Result, *, detail: bool = False) -> RenderableType:
 
 def least_width(result: Result, *, detail: bool = False) -> int:
     """Columns that a table needs so that no number is cut; what is left for names is folded."""
-    if not isinstance(result, UnitCostReport):
+    if renderer := renderers.OF.get(type(result)):
+        tables = list(renderer.tables(result, _table))
+    elif isinstance(result, UnitCostReport):
+        tables = [_report_table(result), *([_detail_table(result)] if detail else [])]
+    else:
         return _LEAST_WIDTH
-    tables = [_report_table(result), *([_detail_table(result)] if detail else [])]
     return max(_LEAST_WIDTH, *(_LEAST_NAME + _width_of_numbers(table) for table in tables))
 
 
 def _width_of_numbers(table: Table) -> int:
-    lines = [[str(cell).split("\n") for cell in (column.header, *column.cells)] for column in table.columns[1:]]
+    lines = [
+        [str(cell).split("\n") for cell in (column.header, column.footer, *column.cells)]
+        for column in table.columns[1:]
+    ]
     return sum(1 + max(len(part) for cell in column for part in cell) for column in lines)
 
 

@@ -79,8 +79,9 @@ def csv_rows(report: BreakdownReport) -> Iterable[Mapping[str, object]]:
         yield columns
 
 
-def fill(table: Table, report: BreakdownReport) -> None:
-    """Puts the columns and rows of `report` into `table`."""
+def tables(report: BreakdownReport, make: Callable[[], Table]) -> Iterable[Table]:
+    """All rows in one."""
+    table = make()
     table.add_column("task", overflow="fold")
     for title in ("tasks", "amount", "share"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -94,6 +95,7 @@ def fill(table: Table, report: BreakdownReport) -> None:
         for section in LINES:
             for line in section(row, report.currency):
                 table.add_row(f"  {line.what}", "", line.amount, line.share, f" {line.remark}" if line.remark else "")
+    yield table
 
 
 def legend(report: BreakdownReport) -> Iterable[str]:

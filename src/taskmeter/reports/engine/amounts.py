@@ -59,6 +59,10 @@ class Amounts:
         amount = Decimal(f"{value}e-{self.scale}") if self.is_wide else Decimal(value)
         return _plain(amount)
 
+    def read_floats(self, values: Any) -> Any:
+        """An array of doubles that SQL made of amounts, as amounts."""
+        return values * 10.0**-self.scale if self.is_wide else values
+
 
 def survey(database: DuckDBPyConnection) -> Amounts:
     """Looks at all amounts of `spans` and defines `money(text)`, `number(double)` and `zero()`."""

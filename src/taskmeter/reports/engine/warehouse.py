@@ -51,6 +51,14 @@ class Warehouse:
         columns = [column[0] for column in found.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
 
+    def arrays(self, query: str, parameters: object = None) -> dict[str, Any]:
+        """The columns of an answer without nulls as arrays of numpy; amounts as doubles, to be read with `floats`."""
+        return self._database.execute(query, parameters).fetchnumpy()
+
+    def floats(self, amounts: Any) -> Any:
+        """Amounts of `arrays`."""
+        return self._amounts.read_floats(amounts)
+
     def amount(self, value: Any) -> Decimal | None:
         """An amount of an answer."""
         return self._amounts.read(value)

@@ -1,0 +1,32 @@
+"""How the results of each report are shown, by their type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from taskmeter.reports import render_breakdown, render_forecast
+from taskmeter.reports.breakdown import BreakdownReport
+from taskmeter.reports.forecast_result import ForecastReport
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """What `render` asks of a report that has a file of its own to be shown by."""
+
+    csv_rows: Callable[[Any], Iterable[Mapping[str, object]]]
+    """By column; all rows have the same ones."""
+    tables: Callable[[Any, Callable[[], Table]], Iterable[Table]]
+    """Of a result, made from empty ones."""
+    legend: Callable[[Any], Iterable[str]]
+    """Lines below the tables, before the notes."""
+
+
+OF: Final[Mapping[type, Renderer]] = {
+    BreakdownReport: Renderer(render_breakdown.csv_rows, render_breakdown.tables, render_breakdown.legend),
+    ForecastReport: Renderer(render_forecast.csv_rows, render_forecast.tables, render_forecast.legend),
+}
