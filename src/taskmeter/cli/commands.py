@@ -13,6 +13,7 @@ from taskmeter.cli.forecast import forecast
 from taskmeter.cli.outcome import outcome
 from taskmeter.cli.reports import report, show
 from taskmeter.cli.ship import ship
+from taskmeter.cli.value import value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,5 +22,5 @@ def taskmeter() -> None:
     """What each completed LLM-agent task cost, and where the money went."""
 
 
-for command in (report, breakdown, show, forecast, outcome, ship, compact, demo, doctor):
+for command in (report, breakdown, value, show, forecast, outcome, ship, compact, demo, doctor):
     taskmeter.add_command(command)

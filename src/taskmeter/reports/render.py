@@ -16,6 +16,7 @@ from taskmeter.reports.forecast_result import ForecastReport
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
+from taskmeter.reports.value_result import ValueReport
 from taskmeter.reports.waste import OF_OUTCOME, in_order
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _KIND_STYLES = {
 }
 
 
-Result: TypeAlias = UnitCostReport | TaskTree | BreakdownReport | ForecastReport
+Result: TypeAlias = UnitCostReport | TaskTree | BreakdownReport | ForecastReport | ValueReport
 
 
 def as_json(result: Result) -> str:

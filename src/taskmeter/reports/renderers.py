@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from taskmeter.reports import render_breakdown, render_forecast
+from taskmeter.reports import render_breakdown, render_forecast, render_value
 from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.forecast_result import ForecastReport
+from taskmeter.reports.value_result import ValueReport
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,4 +30,5 @@ class Renderer:
 OF: Final[Mapping[type, Renderer]] = {
     BreakdownReport: Renderer(render_breakdown.csv_rows, render_breakdown.tables, render_breakdown.legend),
     ForecastReport: Renderer(render_forecast.csv_rows, render_forecast.tables, render_forecast.legend),
+    ValueReport: Renderer(render_value.csv_rows, render_value.tables, render_value.legend),
 }
