@@ -7,12 +7,14 @@ import click
 from taskmeter._version import __version__
 from taskmeter.cli.breakdown import breakdown
 from taskmeter.cli.compact import compact
+from taskmeter.cli.compare import compare
 from taskmeter.cli.demo import demo
 from taskmeter.cli.doctor import doctor
 from taskmeter.cli.forecast import forecast
 from taskmeter.cli.outcome import outcome
 from taskmeter.cli.reports import report, show
 from taskmeter.cli.ship import ship
+from taskmeter.cli.steps import steps
 from taskmeter.cli.value import value
 
 
@@ -22,5 +24,5 @@ def taskmeter() -> None:
     """What each completed LLM-agent task cost, and where the money went."""
 
 
-for command in (report, breakdown, value, show, forecast, outcome, ship, compact, demo, doctor):
+for command in (report, breakdown, value, compare, steps, show, forecast, outcome, ship, compact, demo, doctor):
     taskmeter.add_command(command)

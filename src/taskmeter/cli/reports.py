@@ -28,20 +28,22 @@ _AGES = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 def _moment(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    return None if text is None else moment(text)
+
+
+def moment(text: str) -> int:
     """Unix time in ns of `7d` (ago), or of a date and time, which without a zone is UTC."""
-    if text is None:
-        return None
     if match := re.fullmatch(r"(\d{1,5})([dhm])", text):
-        moment = datetime.now(UTC) - timedelta(**{_AGES[match[2]]: int(match[1])})
+        found = datetime.now(UTC) - timedelta(**{_AGES[match[2]]: int(match[1])})
     else:
         try:
-            moment = datetime.fromisoformat(text)
+            found = datetime.fromisoformat(text)
         except ValueError:
             raise click.BadParameter(
                 f"{text!r} is no time. Write 7d, 12h, 2026-11-01 or 2026-11-01T09:30:00Z"
             ) from None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
 since_option = click.option(

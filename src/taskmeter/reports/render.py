@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from taskmeter._bounds import dumps
 from taskmeter.reports import render_detail, renderers
 from taskmeter.reports.breakdown import BreakdownReport
+from taskmeter.reports.compare_result import CompareReport
+from taskmeter.reports.steps import StepsReport
 from taskmeter.reports.forecast_result import ForecastReport
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
@@ -45,7 +47,9 @@ _KIND_STYLES = {
 }
 
 
-Result: TypeAlias = UnitCostReport | TaskTree | BreakdownReport | ForecastReport | ValueReport
+Result: TypeAlias = (
+    UnitCostReport | TaskTree | BreakdownReport | ForecastReport | ValueReport | CompareReport | StepsReport
+)
 
 
 def as_json(result: Result) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from taskmeter.reports import render_breakdown, render_forecast, render_value
+from taskmeter.reports import render_breakdown, render_compare, render_forecast, render_steps, render_value
 from taskmeter.reports.breakdown import BreakdownReport
+from taskmeter.reports.compare_result import CompareReport
 from taskmeter.reports.forecast_result import ForecastReport
+from taskmeter.reports.steps import StepsReport
 from taskmeter.reports.value_result import ValueReport
 
 if TYPE_CHECKING:
@@ -30,5 +32,7 @@ class Renderer:
 OF: Final[Mapping[type, Renderer]] = {
     BreakdownReport: Renderer(render_breakdown.csv_rows, render_breakdown.tables, render_breakdown.legend),
     ForecastReport: Renderer(render_forecast.csv_rows, render_forecast.tables, render_forecast.legend),
+    CompareReport: Renderer(render_compare.csv_rows, render_compare.tables, render_compare.legend),
+    StepsReport: Renderer(render_steps.csv_rows, render_steps.tables, render_steps.legend),
     ValueReport: Renderer(render_value.csv_rows, render_value.tables, render_value.legend),
 }

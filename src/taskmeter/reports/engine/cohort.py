@@ -102,12 +102,17 @@ def _of_tasks(warehouse: Warehouse, by: str) -> None:
     group = _OF_TASK.get(by)
     if group is None:
         label = by.removeprefix(LABEL)
-        key = (names.LABEL_PREFIX + label).replace("~", "~0").replace("/", "~1")
-        warehouse.run("SET VARIABLE pointer = ?", [f"/{key}/stringValue"])
+        warehouse.run("SET VARIABLE pointer = ?", [label_pointer(label)])
         warehouse.run("SET VARIABLE without = ?", [f"(no {label})"])
         group = "coalesce(TRY(json_extract_string(attributes, getvariable('pointer'))), getvariable('without'))"
     warehouse.run(_INNER.format(group=group))
     warehouse.run(_OF_TASKS.format(group=f"t.{group}" if group == "name" else group))
+
+
+def label_pointer(label: str) -> str:
+    """Where the value of a label is in the attributes of a span, as JSON has them."""
+    key = (names.LABEL_PREFIX + label).replace("~", "~0").replace("/", "~1")
+    return f"/{key}/stringValue"
 
 
 def _of_models(warehouse: Warehouse, _by: str) -> None:

@@ -1,0 +1,89 @@
+"""A comparison of two cohorts -> tables for people, and the rows of its CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from taskmeter.reports.compare_result import CompareReport, Comparison
+from taskmeter.reports.text import duration, money, plain
+from taskmeter.reports.thresholds import WORDS, with_interval
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_TITLES = ("A", "B", "change\n[95 %]", "verdict", "tasks to\nsee 10 %")
+
+
+def csv_rows(report: CompareReport) -> Iterable[Mapping[str, object]]:
+    """Comparisons, each with how its cohorts were chosen and what is known of them."""
+    for row in report.rows:
+        columns = {column.name: getattr(row, column.name) for column in fields(row)}
+        columns |= {"before_is": report.before, "after_is": report.after}
+        for side in report.sides:
+            if side.name == row.name:
+                cover = side.coverage
+                columns |= {
+                    f"{side.cohort}_tasks": side.tasks,
+                    f"{side.cohort}_priced_share": cover.priced_share,
+                    f"{side.cohort}_estimated_share": cover.estimated_share,
+                    f"{side.cohort}_pending_share": cover.pending_share,
+                    "price_data": cover.price_data,
+                }
+        failed = [gate.failed for gate in report.gates if (gate.name, gate.metric) == (row.name, row.metric)]
+        yield columns | {"failed": any(failed) if failed else None}
+
+
+def tables(report: CompareReport, make: Callable[[], Table]) -> Iterable[Table]:
+    """One for each name."""
+    for name in dict.fromkeys(row.name for row in report.rows):
+        table = make()
+        table.add_column(plain(name), overflow="fold", vertical="bottom", min_width=max(map(len, WORDS.values())))
+        for title in _TITLES:
+            is_text = title == "verdict"
+            table.add_column(
+                f" {title}" if is_text else title,
+                justify="left" if is_text else "right",
+                no_wrap=True,
+                vertical="bottom",
+            )
+        tasks = {side.cohort: side.tasks for side in report.sides if side.name == name}
+        table.add_row("tasks", f" {tasks['before']:,}", f" {tasks['after']:,}")
+        for row in report.rows:
+            if row.name == name and row.verdict != "unknown":
+                table.add_row(WORDS[row.metric], *(f" {cell}" for cell in _cells(row, report.currency)))
+        yield table
+
+
+def legend(report: CompareReport) -> Iterable[str]:
+    """What of the thresholds was passed, and what the columns are."""
+    yield from (gate.sentence for gate in report.gates)
+    yield f"A: {plain(report.before)}; B: {plain(report.after)}"
+    if any(row.tasks_needed for row in report.rows):
+        yield "tasks to see 10 %: in each of A and B, about, to detect such a change (5 points of a share) 4 times of 5"
+
+
+def _cells(row: Comparison, currency: str) -> list[str]:
+    return [
+        _figure(row, row.before, currency),
+        _figure(row, row.after, currency),
+        with_interval(row),
+        row.verdict,
+        "" if row.tasks_needed is None else f"{row.tasks_needed:,}",
+    ]
+
+
+def _figure(row: Comparison, figure: float | None, currency: str) -> str:
+    if figure is None:
+        return "n/a"
+    match row.metric:
+        case "cost" | "task_cost":
+            return money(Decimal(repr(figure)), currency)
+        case "latency_p50" | "latency_p95":
+            return duration(figure)
+        case "success" | "waste":
+            return f"{figure:.1%}"
+        case "quality":
+            return f"{figure:.3g}"
