@@ -43,7 +43,7 @@ class Comparison:
     """`p_value` by Holm, for all comparisons of the report."""
     verdict: Verdict
     tasks_needed: int | None
-    """In each cohort, about, to see a change of 10 %, or of a share 5 points, four times of five; where none is seen."""
+    """In each cohort, about, to see a change of 10 % (of a share 5 points) four times of five; where none is seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,23 +27,23 @@ WITH runs AS (
         coalesce(s.discarded, false) OR s.error IS NOT NULL AS failed
     FROM spans s JOIN chosen t ON t.id = s.task_id WHERE s.what = 'step' AND t.outcome <> 'unfinished'
 ), spent AS (
-    SELECT t.name, c.grouped AS step, sum(c.cost) AS cost, count(*) FILTER (c.cost IS NULL OR c.all_unpriced <> 0) AS dark
+    SELECT t.name, c.grouped AS step, sum(c.cost) AS cost
     FROM cohort c JOIN chosen t USING (id) WHERE NOT c.is_open GROUP BY ALL
 ), tasks_of AS (
     SELECT name, count(*) AS tasks, count(*) FILTER (outcome = 'succeeded') AS succeeded,
         count(*) FILTER (outcome IN ('succeeded', 'failed', 'abandoned')) AS tried,
-        count(*) FILTER (outcome = 'pending') AS pending, sum(own) AS own, sum(estimated) AS estimated,
+        count(*) FILTER (outcome = 'pending') AS pending, sum(cost) AS spent, sum(estimated) AS estimated,
         count(*) FILTER (cost IS NULL OR all_unpriced <> 0) AS unpriced
     FROM chosen WHERE outcome <> 'unfinished' GROUP BY name
 )
 SELECT r.name, r.step, count(*) AS runs, count(*) FILTER (r.failed) AS failed,
     count(*) FILTER (NOT r.failed AND r.outcome = 'succeeded') AS passes, any_value(s.cost) AS cost,
     any_value(o.tasks) AS tasks, any_value(o.succeeded) AS succeeded, any_value(o.tried) AS tried,
-    any_value(o.pending) AS pending, any_value(o.unpriced) AS unpriced, any_value(o.own) AS own,
+    any_value(o.pending) AS pending, any_value(o.unpriced) AS unpriced, any_value(o.spent) AS spent,
     any_value(o.estimated) AS estimated
 FROM runs r JOIN tasks_of o USING (name) LEFT JOIN spent s ON s.name = r.name AND s.step = r.step
 WHERE coalesce(r.name = $name, true)
-GROUP BY r.name, r.step ORDER BY any_value(o.own) DESC NULLS LAST, r.name, avg(r.begins), r.step
+GROUP BY r.name, r.step ORDER BY any_value(o.spent) DESC NULLS LAST, r.name, avg(r.begins), r.step
 """
 
 
@@ -179,7 +179,7 @@ def _product(rows: Sequence[StepRow]) -> tuple[float, Interval | None] | None:
 def _workflow(found: Mapping[str, Any], rows: Sequence[StepRow], warehouse: Warehouse) -> Workflow:
     product = _product(rows)
     ends = None if product is None else product[1]
-    own = warehouse.known(found["own"])
+    spent = warehouse.known(found["spent"])
     measured = found["succeeded"] / found["tried"] if found["tried"] else None
     return Workflow(
         name=found["name"],
@@ -192,7 +192,7 @@ def _workflow(found: Mapping[str, Any], rows: Sequence[StepRow], warehouse: Ware
         coverage=Coverage(
             tasks=found["tasks"],
             priced_share=round(1 - found["unpriced"] / found["tasks"], 6),
-            estimated_share=round(float(divide(warehouse.known(found["estimated"]), own)), 6) if own else None,
+            estimated_share=round(float(divide(warehouse.known(found["estimated"]), spent)), 6) if spent else None,
             pending_share=round(found["pending"] / found["tasks"], 6),
             price_data=f"genai-prices {pricing.data_version()}",
         ),
@@ -228,6 +228,6 @@ def _notes(workflows: Iterable[Workflow]) -> Iterable[str]:
     for one in workflows:
         cover, name = one.coverage, plain(one.name)
         if cover.priced_share is not None and cover.priced_share < 1:
-            yield f"{name}: {1 - cover.priced_share:.1%} of its tasks have calls without a price: costs are lower bounds."
+            yield f"{name}: {1 - cover.priced_share:.1%} of its tasks have calls without a price: a lower bound."
         if cover.estimated_share:
             yield f"{name}: {cover.estimated_share:.1%} of its cost is estimated."
