@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
@@ -19,11 +20,16 @@ from hypothesis import strategies as st
 
 from taskmeter.cli import main
 from taskmeter.errors import SourceError, UsageError
+from taskmeter.reports.compare import compare
 from taskmeter.reports.engine import clickhouse
-from taskmeter.reports.engine.warehouse import open_clickhouse, open_spool
+from taskmeter.reports.engine.warehouse import Warehouse, open_clickhouse, open_spool
+from taskmeter.reports.selectors import Selector
+from taskmeter.reports.steps import steps
 from taskmeter.reports.unit_cost import unit_cost
+from taskmeter.reports.value import value
+from taskmeter.reports.value_result import Minutes, Work
 from taskmeter.spool.read import SpoolReading
-from tests.reports.spools import Spool
+from tests.reports.spools import SECOND, START, Spool
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,6 +115,27 @@ def embedded() -> Iterator[Embedded]:
     database.close()
 
 
+WORK = Work(task=Minutes(60), hourly=Decimal(60))
+MIDDLE = START + 10 * SECOND
+REPORTS: tuple[Callable[[Warehouse], object], ...] = (
+    unit_cost,
+    lambda warehouse: value(warehouse, work=WORK),
+    steps,
+    lambda warehouse: compare(warehouse, Selector("..", until_ns=MIDDLE), Selector("..", since_ns=MIDDLE)),
+)
+
+
+def answers(warehouse: Warehouse) -> list[object]:
+    """What each report says, or why it cannot."""
+    said: list[object] = []
+    for report in REPORTS:
+        try:
+            said.append(report(warehouse))
+        except UsageError as error:
+            said.append(str(error))
+    return said
+
+
 def check(embedded: Embedded, random: Random) -> None:
     spool = Spool(random)
     if not any(span["attributes"] for span in spool.spans):
@@ -117,9 +144,9 @@ def check(embedded: Embedded, random: Random) -> None:
     with TemporaryDirectory() as name:
         spool.write(Path(name))
         with open_spool(SpoolReading(Path(name))) as warehouse:
-            expected = unit_cost(warehouse)
+            expected = answers(warehouse)
     with open_clickhouse(embedded.fetch) as warehouse:
-        assert unit_cost(warehouse) == expected
+        assert answers(warehouse) == expected
 
 
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -203,7 +203,7 @@ def test_the_rate_of_the_price_file_is_taken(
     """`--hourly` is said instead of it."""
     prices = tmp_path / "prices.toml"
     prices.write_text('[rates]\nhuman_per_hour = "90"\n')
-    monkeypatch.setenv("TASKMETER_PRICES", str(prices))
+    monkeypatch.setenv("TASKMETER_CONFIG", str(prices))
     asked = ("value", "--spool", recorder.directory, "--task-minutes", "60", "--format", "json")
     assert run(*asked) == 0
     assert json.loads(capsys.readouterr().out)["hourly"] == "90"
