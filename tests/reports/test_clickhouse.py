@@ -190,8 +190,8 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, content: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
-        for name, value in headers.items():
-            self.send_header(name, value)
+        for name, text in headers.items():
+            self.send_header(name, text)
         self.end_headers()
         self.wfile.write(content)
 
