@@ -13,8 +13,8 @@ from taskmeter._bounds import dumps
 from taskmeter.reports import render_detail, renderers
 from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.compare_result import CompareReport
-from taskmeter.reports.steps import StepsReport
 from taskmeter.reports.forecast_result import ForecastReport
+from taskmeter.reports.steps import StepsReport
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
