@@ -20,6 +20,8 @@ ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_outcome_reason
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.task.outcome.reason'), SpanAttributes['taskmeter.task.outcome.reason'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_step_name Nullable(String)
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.step.name'), SpanAttributes['taskmeter.step.name'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_provider_name Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'gen_ai.provider.name'), SpanAttributes['gen_ai.provider.name'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_request_model Nullable(String)
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'gen_ai.request.model'), SpanAttributes['gen_ai.request.model'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_response_model Nullable(String)
@@ -62,6 +64,12 @@ ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_status Nullabl
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.status'), SpanAttributes['taskmeter.cost.status'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS error_type Nullable(String)
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'error.type'), SpanAttributes['error.type'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_cost_source Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'gen_ai.usage.cost.source'), SpanAttributes['gen_ai.usage.cost.source'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_call_fingerprint Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.call.fingerprint'), SpanAttributes['taskmeter.call.fingerprint'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_shares Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.context.shares'), SpanAttributes['taskmeter.context.shares'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_usage_input_tokens Nullable(Int64)
     MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.usage.input_tokens']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_usage_cache_read_tokens Nullable(Int64)
@@ -84,12 +92,30 @@ ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_output_tokens Nu
     MATERIALIZED toInt64OrNull(SpanAttributes['gen_ai.usage.output_tokens']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_cache_read_input_tokens Nullable(Int64)
     MATERIALIZED toInt64OrNull(SpanAttributes['gen_ai.usage.cache_read.input_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_cache_write_input_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['gen_ai.usage.cache_write.input_tokens']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_reasoning_output_tokens Nullable(Int64)
     MATERIALIZED toInt64OrNull(SpanAttributes['gen_ai.usage.reasoning.output_tokens']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS http_request_resend_count Nullable(Int64)
     MATERIALIZED toInt64OrNull(SpanAttributes['http.request.resend_count']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_outcome_sequence Nullable(Int64)
     MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.outcome.sequence']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_system_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.system_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_tools_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.tools_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_history_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.history_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_user_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.user_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_documents_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.documents_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_tool_results_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.tool_results_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_media_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.media_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_carried_tokens Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.carried_tokens']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_remote Nullable(Bool)
     MATERIALIZED if(mapContains(SpanAttributes, 'taskmeter.task.remote'), SpanAttributes['taskmeter.task.remote'] = 'true', NULL);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_step_discarded Nullable(Bool)

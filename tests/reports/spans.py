@@ -57,10 +57,10 @@ class Recorder:
         waste: Mapping[str, str] | None = None,
         **attributes: Any,
     ) -> Iterator[None]:
-        """A span with attributes named as in `_semconv` (`COST_EXACT="0.1"`); ends `seconds` after its last child.
-        `waste` is by class, beside its sum."""
+        """A span with attributes named as in `_semconv` (`COST_EXACT="0.1"`) or as on the wire; ends `seconds` after
+        its last child. `waste` is by class, beside its sum."""
         self.now += SECOND
-        given = self._task[-1] | {getattr(names, key): value for key, value in attributes.items()}
+        given = self._task[-1] | {getattr(names, key, key): value for key, value in attributes.items()}
         if kind is not None:
             given[names.SPAN_KIND] = kind
         if waste is not None:

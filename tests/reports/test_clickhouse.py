@@ -23,12 +23,16 @@ from taskmeter.errors import SourceError, UsageError
 from taskmeter.reports.compare import compare
 from taskmeter.reports.engine import clickhouse
 from taskmeter.reports.engine.warehouse import Warehouse, open_clickhouse, open_spool
+from taskmeter.reports.scenario_texts import scenarios
 from taskmeter.reports.selectors import Selector
 from taskmeter.reports.steps import steps
 from taskmeter.reports.unit_cost import unit_cost
 from taskmeter.reports.value import value
 from taskmeter.reports.value_result import Minutes, Work
+from taskmeter.reports.whatif import what_if
 from taskmeter.spool.read import SpoolReading
+from tests.reports.priced import Call, random_calls, record_task, sent, try_changes
+from tests.reports.spans import Recorder
 from tests.reports.spools import SECOND, START, Spool
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +166,34 @@ def test_the_report_is_that_of_each_of_500_spools(embedded: Embedded) -> None:
     """The same, at length."""
     for seed in range(500):
         check(embedded, Random(seed))
+
+
+def test_what_if_is_that_of_a_spool(embedded: Embedded, tmp_path: Path) -> None:
+    """Tiers told by amounts, fingerprints and what was carried come through a Collector too."""
+    recorder = Recorder(tmp_path)
+    again = Call({"input": 4_000}, more={"FINGERPRINT": "f" * 16, "CONTEXT_CARRIED_TOKENS": 2_000})
+    about = Call({"input": 4_000}, more=sent("documents", 1_000, "0.00125"))
+    record_task(recorder, "work", "t", [*random_calls(3), again, again, about])
+    lines = [json.loads(line) for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
+    found = [
+        {"parentSpanId": ""} | span
+        for document in lines
+        for resource in document["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    embedded.fill(found)
+    changes: dict[str, Any] = {
+        "response_cache": "exact",
+        "trim": ["documents=-60%"],
+        "route": ["work:gpt-5.4=gpt-5-nano@50%"],
+        "cache": "50%-95%",
+        "batch": ["*"],
+    }
+    expected = try_changes(tmp_path, **changes)
+    assert expected.total.saving.likely > 0
+    with open_clickhouse(embedded.fetch) as warehouse:
+        assert what_if(warehouse, scenarios(**changes)) == expected
 
 
 class Server(ThreadingHTTPServer):

@@ -16,6 +16,7 @@ from taskmeter.cli.reports import report, show
 from taskmeter.cli.ship import ship
 from taskmeter.cli.steps import steps
 from taskmeter.cli.value import value
+from taskmeter.cli.whatif import whatif
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,5 +25,19 @@ def taskmeter() -> None:
     """What each completed LLM-agent task cost, and where the money went."""
 
 
-for command in (report, breakdown, value, compare, steps, show, forecast, outcome, ship, compact, demo, doctor):
+for command in (
+    report,
+    breakdown,
+    value,
+    whatif,
+    forecast,
+    compare,
+    steps,
+    show,
+    outcome,
+    ship,
+    compact,
+    demo,
+    doctor,
+):
     taskmeter.add_command(command)

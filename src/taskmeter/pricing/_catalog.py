@@ -90,6 +90,12 @@ def gateway_name(model: str) -> tuple[str, str] | None:
     return (named.id, rest) if named else None
 
 
+def models_of(provider: str) -> Sequence[str]:
+    """The models in the list of `provider`, in the data's order."""
+    own = _providers().get(data_id(provider))
+    return [model.id for model in own.models] if own else ()
+
+
 def lenders(provider: str) -> Sequence[str]:
     """Ids of those whose prices stand in for models that the list of `provider` has not."""
     own = _providers().get(data_id(provider))

@@ -15,11 +15,13 @@ from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.compare_result import CompareReport
 from taskmeter.reports.forecast_result import ForecastReport
 from taskmeter.reports.steps import StepsReport
+from taskmeter.reports.suggestions import Suggestions
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
 from taskmeter.reports.value_result import ValueReport
 from taskmeter.reports.waste import OF_OUTCOME, in_order
+from taskmeter.reports.whatif_result import WhatIf
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,7 +50,15 @@ _KIND_STYLES = {
 
 
 Result: TypeAlias = (
-    UnitCostReport | TaskTree | BreakdownReport | ForecastReport | ValueReport | CompareReport | StepsReport
+    UnitCostReport
+    | TaskTree
+    | BreakdownReport
+    | ForecastReport
+    | ValueReport
+    | CompareReport
+    | StepsReport
+    | WhatIf
+    | Suggestions
 )
 
 
@@ -62,7 +72,7 @@ def as_csv(result: Result) -> str:
     rows = list(_csv_rows(result))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*rows[0], "currency"])
+    writer.writerow([*(rows[0] if rows else ()), "currency"])
     for row in rows:
         writer.writerow([*map(_csv_value, row.values()), cell(result.currency)])
     return out.getvalue()

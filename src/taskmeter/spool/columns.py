@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from taskmeter import _semconv as names
-from taskmeter.records import WASTE_CLASSES
+from taskmeter.records import SOURCES, WASTE_CLASSES
 
 ColumnType: TypeAlias = Literal["VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN"]
 
@@ -64,6 +64,9 @@ _BY_TYPE: Final[Mapping[ColumnType, tuple[str, ...]]] = {
         names.COST_STATUS,
         names.COST_REASON,
         names.ERROR_TYPE,
+        names.CALL_COST_SOURCE,
+        names.FINGERPRINT,
+        names.CONTEXT_SHARES,
     ),
     "BIGINT": (
         names.USAGE_INPUT,
@@ -85,6 +88,8 @@ _BY_TYPE: Final[Mapping[ColumnType, tuple[str, ...]]] = {
         names.HTTP_STATUS,
         names.RESEND_COUNT,
         names.OUTCOME_SEQUENCE,
+        *(names.CONTEXT_TOKENS.format(source=source) for source in SOURCES),
+        names.CONTEXT_CARRIED_TOKENS,
     ),
     "DOUBLE": (
         names.VALUE,

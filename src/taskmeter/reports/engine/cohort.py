@@ -90,12 +90,22 @@ def make_cohort(warehouse: Warehouse, by: str, since_ns: int | None, until_ns: i
     """Makes the tables. Raises `UsageError` for a group that there is not."""
     if by not in GROUPS and not (by.startswith(LABEL) and by != LABEL):
         raise UsageError(f"--by {by!r} is no group; there are {', '.join(GROUPS)} and label:NAME")
+    choose(warehouse, since_ns, until_ns)
+    _MAKERS.get(by, _of_tasks)(warehouse, by)
+
+
+def choose(warehouse: Warehouse, since_ns: int | None, until_ns: int | None) -> None:
+    """Makes the table `chosen`."""
     if since_ns is None and until_ns is None:
         warehouse.run(_CHOSEN.format(tasks="tasks"))
     else:
         warehouse.run(_WITHIN, {"since": since_ns, "until": until_ns})
         warehouse.run(_CHOSEN.format(tasks="chosen_ones"))
-    _MAKERS.get(by, _of_tasks)(warehouse, by)
+
+
+def place_steps(warehouse: Warehouse) -> None:
+    """Makes the table `places`: the step around each span that leaves are in."""
+    warehouse.run(_PLACES)
 
 
 def _of_tasks(warehouse: Warehouse, by: str) -> None:
@@ -121,7 +131,7 @@ def _of_models(warehouse: Warehouse, _by: str) -> None:
 
 
 def _of_steps(warehouse: Warehouse, _by: str) -> None:
-    warehouse.run(_PLACES)
+    place_steps(warehouse)
     besides = (
         "LEFT JOIN places p ON p.trace = l.trace AND p.start = l.parent AND p.task_id IS NOT DISTINCT FROM l.task_id"
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from taskmeter import _semconv as names
-from taskmeter.records import WASTE_CLASSES
+from taskmeter.records import SOURCES, WASTE_CLASSES
 from taskmeter.reports.fields import MOST_COUNTED
 from taskmeter.spool.columns import COLUMNS, ColumnType
 from taskmeter.spool.parquet import quoted
@@ -65,6 +65,13 @@ SHORT: Final[Mapping[str, str]] = {
     "step": names.STEP_NAME,
     "request_model": names.REQUEST_MODEL,
     "response_model": names.RESPONSE_MODEL,
+    "provider": names.PROVIDER,
+    "written": names.CACHE_WRITE_TOKENS,
+    "cost_source": names.CALL_COST_SOURCE,
+    "fingerprint": names.FINGERPRINT,
+    "shares": names.CONTEXT_SHARES,
+    "carried": names.CONTEXT_CARRIED_TOKENS,
+    **{f"sent_{source}": names.CONTEXT_TOKENS.format(source=source) for source in SOURCES},
     "attributes": "attributes",
 }
 """Name in the view -> column of a compacted file."""

@@ -1,0 +1,332 @@
+"""What recorded work would have cost under other terms: each change alone, in turn, and all together, as ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any, Final, Literal
+
+from taskmeter import pricing
+from taskmeter.pricing import Rates
+from taskmeter.records import ZERO, add, divide, multiply, subtract, total
+from taskmeter.reports import recorded_calls
+from taskmeter.reports.coverage import Coverage
+from taskmeter.reports.engine import cohort
+from taskmeter.reports.engine.calls import DAY_NS, NO_TASK
+from taskmeter.reports.engine.warehouse import Warehouse
+from taskmeter.reports.recorded_calls import Cell, Terms
+from taskmeter.reports.scenarios import (
+    ENDS,
+    Book,
+    End,
+    Portion,
+    Processing,
+    Route,
+    Scenario,
+    Trim,
+    whole,
+)
+from taskmeter.reports.success import Success
+from taskmeter.reports.text import line
+from taskmeter.reports.whatif_notes import notes, reach_notes
+from taskmeter.reports.whatif_result import Range, Reach, ScenarioSaving, WhatIf, Workflow
+
+_MONEY = Context(prec=60)
+_QUOTIENT = Decimal("1e-12")
+_PROVIDERS: Final = ("openai", "anthropic", "gcp.gemini")
+
+
+def what_if(
+    warehouse: Warehouse,
+    scenarios: Sequence[Scenario],
+    *,
+    success: Success | None = None,
+    stated: Mapping[str, Rates] | None = None,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+) -> WhatIf:
+    """Makes the report, of tasks that began at `since_ns` or later, and before `until_ns`.
+
+    `success` holds for the workflows that a change is about; `stated` are models with a price of their own. Raises
+    `UsageError` for a model without a price.
+    """
+    terms, book = open_book(warehouse, stated or {}, since_ns, until_ns)
+    recorded = recorded_calls.cells(
+        warehouse,
+        terms,
+        list(_thresholds(scenarios, terms, book)),
+        [scenario.source for scenario in scenarios if isinstance(scenario, Trim)],
+    )
+    base = [whole(cell) for cell in recorded]
+    alone = [_Run.of(base, [scenario], book) for scenario in scenarios]
+    joint = _Run.of(base, scenarios, book)
+    savings = tuple(
+        ScenarioSaving(scenario=scenario.text, calls=run.calls[0], alone=run.saving(0), in_turn=joint.saving(number))
+        for number, (scenario, run) in enumerate(zip(scenarios, alone, strict=True))
+    )
+    rows = _rows(warehouse, joint, success, since_ns, until_ns)
+    whole_row = _total(rows)
+    reach = reach_of(warehouse, recorded, whole_row.total)
+    return WhatIf(
+        warehouse.currency,
+        savings,
+        tuple(rows),
+        whole_row,
+        coverage_of(warehouse),
+        reach,
+        date_of(book.at_ns) if reach.calls else None,
+        tuple(map(line, (*notes(scenarios, alone, recorded, book, success), *reach_notes(reach)))),
+    )
+
+
+def open_book(
+    warehouse: Warehouse, stated: Mapping[str, Rates], since_ns: int | None, until_ns: int | None
+) -> tuple[Sequence[Terms], Book]:
+    """Finds the calls of tasks in that time and by which terms they were billed; and the price book to ask."""
+    recorded_calls.find_calls(warehouse, since_ns, until_ns)
+    terms = recorded_calls.find_terms(warehouse)
+    (last,) = warehouse.ask("SELECT coalesce(max(day), 0) AS day FROM calls")
+    providers = tuple(dict.fromkeys((*(each.provider for each in terms), *_PROVIDERS)))
+    return terms, Book(last["day"] * DAY_NS, stated, providers)
+
+
+def _thresholds(scenarios: Iterable[Scenario], terms: Iterable[Terms], book: Book) -> Iterator[int]:
+    """Lengths at which a price that may be asked for steps up."""
+    asked = {(each.provider, each.model, each.at_ns) for each in terms}
+    for scenario in scenarios:
+        if isinstance(scenario, Route):
+            for provider in {each.provider for each in terms} or {_PROVIDERS[0]}:
+                who, name, levels = book.find(provider, scenario.model)
+                asked.add((who, name, book.at_ns))
+                yield from (level.above for level in levels if level.above > 0)
+    variants = {scenario.variants for scenario in scenarios if isinstance(scenario, Processing)}
+    for provider, model, at_ns in asked:
+        for variant in variants:
+            found = book.rates(provider, model, at_ns, variant)
+            if not isinstance(found, str):
+                yield from (level.above for level in found if level.above > 0)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Some changes, one after another."""
+
+    costs: dict[End, list[Decimal]]
+    """At each end, before the first and after each."""
+    calls: list[int]
+    """That each is about."""
+    saved: dict[str, dict[End, Decimal]]
+    """By workflow."""
+    touched: set[str]
+    """Workflows with such calls."""
+    without_price: list[int]
+    """Calls of each that stay as they are because no such price is published."""
+
+    @staticmethod
+    def of(base: Sequence[Portion], scenarios: Sequence[Scenario], book: Book) -> _Run:
+        """All of them on `base`."""
+        run = _Run({}, [], {}, set(), [])
+        before = _by_workflow(base)
+        for end in ENDS:
+            portions = list(base)
+            costs = [total(before.values())]
+            for scenario in scenarios:
+                if end == "likely":
+                    run.look(scenario, portions, book)
+                portions = list(_applied(portions, scenario, end, book))
+                costs.append(total(portion.cost for portion in portions))
+            run.costs[end] = costs
+            after = _by_workflow(portions)
+            for name, cost in before.items():
+                run.saved.setdefault(name, {})[end] = subtract(cost, after.get(name, ZERO))
+        return run
+
+    def look(self, scenario: Scenario, portions: Iterable[Portion], book: Book) -> None:
+        """Counts what `scenario` is about."""
+        about = [portion for portion in portions if scenario.touches(portion)]
+        self.touched |= {portion.cell.workflow for portion in about}
+        cells = {id(portion.cell): portion.cell.calls for portion in about}
+        self.calls.append(sum(cells.values()))
+        self.without_price.append(
+            sum(portion.cell.calls for portion in about if book.variant(portion, scenario.variants) is None)
+            if isinstance(scenario, Processing)
+            else 0
+        )
+
+    def saving(self, number: int) -> Range:
+        """What the change of that number saves in its turn."""
+        return _range(subtract(self.costs[end][number], self.costs[end][number + 1]) for end in ENDS)
+
+    def saving_of(self, workflow: str) -> Range:
+        """What all of them save there."""
+        return _range(self.saved.get(workflow, {}).get(end, ZERO) for end in ENDS)
+
+
+def _applied(portions: Iterable[Portion], scenario: Scenario, end: End, book: Book) -> Iterator[Portion]:
+    for portion in portions:
+        if scenario.touches(portion):
+            yield from scenario.apply(portion, end, book)
+        else:
+            yield portion
+
+
+def _by_workflow(portions: Iterable[Portion]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for portion in portions:
+        found[portion.cell.workflow] = add(found.get(portion.cell.workflow, ZERO), portion.cost)
+    return found
+
+
+def _range(ends: Iterable[Decimal]) -> Range:
+    """From what holds at each of `ENDS`."""
+    _, likely, _ = found = tuple(amount.normalize(_MONEY) for amount in ends)
+    return Range(min(found), likely, max(found))
+
+
+_LEFT = "SELECT stays, count(*) AS calls FROM calls WHERE stays IS NOT NULL GROUP BY stays ORDER BY stays"
+_COVERED = """
+SELECT count(*) AS tasks, count(*) FILTER (cost IS NOT NULL AND all_unpriced = 0) AS priced, sum(cost) AS spent,
+    sum(estimated) AS estimated, count(*) FILTER (outcome = 'pending') AS pending FROM chosen WHERE parent IS NULL
+"""
+_OUTERMOST = """
+SELECT name, count(*) AS tasks, count(*) FILTER (outcome = 'succeeded') AS succeeded,
+    count(*) FILTER (outcome IN ('succeeded', 'failed', 'abandoned')) AS ended, sum(cost) AS spent
+FROM chosen WHERE parent IS NULL GROUP BY name
+"""
+
+
+def _rows(
+    warehouse: Warehouse, run: _Run, success: Success | None, since_ns: int | None, until_ns: int | None
+) -> list[Workflow]:
+    rows = [
+        _row(found["name"], "workflow", found, warehouse.amount(found["spent"]), run, success)
+        for found in warehouse.ask(_OUTERMOST)
+    ]
+    rows.sort(key=lambda row: (-(row.total or ZERO), row.name))
+    (outside,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
+    if outside["leaves"]:
+        none = {"tasks": 0, "succeeded": 0, "ended": 0}
+        rows.append(_row(NO_TASK, "no_task", none, warehouse.amount(outside["spent"]), run, None))
+    return rows
+
+
+def outermost_spend(warehouse: Warehouse, since_ns: int | None, until_ns: int | None) -> Decimal | None:
+    """All that was spent; `None` when nothing could be priced."""
+    (outside,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
+    known = [warehouse.amount(found["spent"]) for found in (*warehouse.ask(_OUTERMOST), outside)]
+    priced = [amount for amount in known if amount is not None]
+    return total(priced) if priced else None
+
+
+def _row(
+    name: str,
+    kind: Literal["workflow", "no_task"],
+    found: Mapping[str, Any],
+    spent: Decimal | None,
+    run: _Run,
+    success: Success | None,
+) -> Workflow:
+    tried, succeeded = found["ended"], found["succeeded"]
+    rate = divide(Decimal(succeeded), Decimal(tried)) if tried else None
+    new_rate = rate if rate is None or success is None or name not in run.touched else success.of(rate)
+    return _compared(name, kind, found, spent, run.saving_of(name), (rate, new_rate, Decimal(tried)))
+
+
+def _compared(
+    name: str,
+    kind: Literal["workflow", "no_task", "total"],
+    found: Mapping[str, Any],
+    spent: Decimal | None,
+    saving: Range,
+    success: tuple[Decimal | None, Decimal | None, Decimal],
+) -> Workflow:
+    rate, new_rate, tried = success
+    new = None if spent is None else _range(subtract(spent, saved) for saved in reversed(saving))
+    successes = multiply(rate, tried) if rate is not None else ZERO
+    new_successes = multiply(new_rate, tried) if new_rate is not None else ZERO
+    least, most = min(successes, new_successes), max(successes, new_successes)
+    each = None
+    if new is not None and least:
+        each = Range(_quotient(new.low, most), _quotient(new.likely, new_successes), _quotient(new.high, least))
+    even = divide(multiply(new.likely, rate), spent) if new is not None and spent and rate else None
+    return Workflow(
+        name=name,
+        kind=kind,
+        tasks=found["tasks"],
+        succeeded=found["succeeded"],
+        ended=found["ended"],
+        total=spent,
+        new_total=new,
+        saving=saving,
+        saving_share=share_of(saving.likely, spent),
+        success_rate=_rounded(rate),
+        new_success_rate=_rounded(new_rate),
+        cost_per_success=_quotient(spent, Decimal(found["succeeded"])) if spent is not None and successes else None,
+        new_cost_per_success=each,
+        break_even_success_rate=_rounded(even) if even is not None and even <= 1 else None,
+    )
+
+
+def _total(rows: Sequence[Workflow]) -> Workflow:
+    """The sum of the rows."""
+    counts = {name: sum(getattr(row, name) for row in rows) for name in ("tasks", "succeeded", "ended")}
+    known = [row.total for row in rows if row.total is not None]
+    spent = total(known) if known or not rows else None
+    saving = Range(*(total(row.saving[end] for row in rows) for end in range(3)))
+    tried = Decimal(counts["ended"])
+    expected = total(
+        multiply(Decimal(repr(row.new_success_rate)), Decimal(row.ended))
+        if row.new_success_rate != row.success_rate
+        else Decimal(row.succeeded)
+        for row in rows
+    )
+    rate = divide(Decimal(counts["succeeded"]), tried) if tried else None
+    return _compared("TOTAL", "total", counts, spent, saving, (rate, divide(expected, tried) if tried else None, tried))
+
+
+def coverage_of(warehouse: Warehouse) -> Coverage:
+    """Of the outermost tasks."""
+    (found,) = warehouse.ask(_COVERED)
+    tasks = found["tasks"]
+    return Coverage(
+        tasks=tasks,
+        priced_share=round(found["priced"] / tasks, 6) if tasks else None,
+        estimated_share=share_of(warehouse.known(found["estimated"]), warehouse.amount(found["spent"])),
+        pending_share=round(found["pending"] / tasks, 6) if tasks else None,
+        price_data=f"genai-prices {pricing.data_version()}",
+    )
+
+
+def reach_of(warehouse: Warehouse, recorded: Sequence[Cell], spend: Decimal | None) -> Reach:
+    """Of all calls that were found, those in `recorded` could be repriced."""
+    left = {found["stays"]: found["calls"] for found in warehouse.ask(_LEFT)}
+    repriced, count = total(cell.cost for cell in recorded), sum(cell.calls for cell in recorded)
+    return Reach(
+        spend=spend,
+        repriced=repriced,
+        repriced_share=share_of(repriced, spend),
+        estimated_share=share_of(total(cell.estimated for cell in recorded), repriced),
+        calls=count + sum(left.values()),
+        repriced_calls=count,
+        left=left,
+    )
+
+
+def date_of(at_ns: int) -> str:
+    """The UTC day."""
+    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).date().isoformat()
+
+
+def _quotient(amount: Decimal, count: Decimal) -> Decimal:
+    return divide(amount, count).quantize(_QUOTIENT, ROUND_HALF_EVEN, _MONEY)
+
+
+def share_of(part: Decimal, whole_amount: Decimal | None) -> float | None:
+    """0 to 1; `None` when there is nothing to have a share of."""
+    return round(float(divide(part, whole_amount)), 6) if whole_amount else None
+
+
+def _rounded(rate: Decimal | None) -> float | None:
+    return None if rate is None else round(float(rate), 6)

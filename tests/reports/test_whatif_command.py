@@ -1,0 +1,106 @@
+"""`taskmeter whatif` as a user runs it, and how its results look."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from taskmeter.cli import main
+from taskmeter.reports.render import as_csv, as_json
+from tests.reports.priced import Call, record_task, sent, try_changes
+from tests.reports.spans import Recorder
+
+ROOT = Path(__file__).parent.parent.parent
+EVIL = "\x1b[31m=cmd\x1b]0;owned\x07|'\r\n[bold]\u202e\ud800<script>"
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    recorder = Recorder(tmp_path / "spool")
+    for number in range(10):
+        outcome = "succeeded" if number else "failed"
+        record_task(recorder, "classify", f"t{number}", [Call({"input": 100_000}, "gpt-5.5")], outcome)
+    return recorder.directory
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return int(end.value.code or 0)
+
+
+def test_the_page_shows_what_is_printed(spool: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command and its output in docs/whatif.md."""
+    page = (ROOT / "docs" / "whatif.md").read_text()
+    (shown,) = re.findall(r"```\n\$ taskmeter whatif (.*?)\n(.*?)```", page, re.DOTALL)
+    options = [option.strip("'") for option in shown[0].split()]
+    assert run("whatif", *options, "--spool", spool) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert [re.sub(r"genai-prices [\d.]+\d", "genai-prices", line) for line in printed] == [
+        re.sub(r"genai-prices [\d.]+\d", "genai-prices", line) for line in shown[1].splitlines()
+    ]
+
+
+def test_json_and_csv_carry_every_figure(spool: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ranges as three numbers; a CSV line for each change, each workflow and the total."""
+    options = ("whatif", "--route", "classify=gpt-5-nano", "--success", "-10%", "--spool", spool)
+    assert run(*options, "--format", "json") == 0
+    result = json.loads(capsys.readouterr().out)
+    # 10 x 100,000 tokens at 0.05 a million
+    assert result["total"]["new_total"] == ["0.05"] * 3
+    assert result["total"]["new_success_rate"] == 0.8
+    assert result["coverage"]["priced_share"] == 1.0
+    assert run(*options, "--format", "csv") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["kind"], row["name"]) for row in rows] == [
+        ("scenario", "'--route classify=gpt-5-nano"),
+        ("workflow", "classify"),
+        ("total", "TOTAL"),
+    ]
+    assert rows[1]["new_total_high"] == "0.05"
+    assert {(row["repriced_share"], row["repriced_calls"], row["left"]) for row in rows} == {("1.0", "10", "")}
+
+
+@pytest.mark.parametrize("output", ["table", "json", "csv"])
+def test_suggestions_in_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str) -> None:
+    """And none of them."""
+    recorder = Recorder(tmp_path / "spool")
+    record_task(recorder, "a", "t", [Call({"input": 1_000, "output": 9}, more=sent("user", 1_000, "0.00125"))])
+    assert run("whatif", "--suggest", "--spool", recorder.directory, "--format", output) == 0
+    assert "gpt-6-luna" in capsys.readouterr().out
+    record_task(recorder, "a", "t2", [Call({"input": 1_000, "output": 9_000}, more=sent("tools", 1_000, "0.00125"))])
+    assert run("whatif", "--suggest", "--spool", recorder.directory, "--format", output) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "taskmeter whatif needs a change, as in --route 'classify:*=gpt-5-nano', or --suggest"),
+        (("--suggest", "--batch", "*"), "--suggest makes a report of its own: leave it out to try changes"),
+        (("--batch", ":gpt-5"), "--batch ':gpt-5' names no step or task."),
+    ],
+)
+def test_misuse(spool: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], message: str) -> None:
+    """Exit code 2 and one line."""
+    assert run("whatif", *options, "--spool", spool) == 2
+    assert capsys.readouterr().err.startswith(f"taskmeter: {message}")
+
+
+def test_names_that_attack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In tables, CSV and JSON, of workflows and steps; and one of 10,000 characters."""
+    recorder = Recorder(tmp_path / "spool")
+    evil = EVIL.replace("\ud800", "")
+    record_task(recorder, evil, "t", [Call({"input": 1_000}, step=evil)])
+    record_task(recorder, "=" + "x" * 10_000, "u", [Call({"input": 1_000, "output": 2})] * 100)
+    for options in (("--batch", "*"), ("--suggest",)):
+        assert run("whatif", *options, "--spool", recorder.directory) == 0
+        out = capsys.readouterr().out
+        assert not set(out) & {"\x1b", "\x07", "\r", "\u202e"}
+        assert max(map(len, out.splitlines())) < 200
+    result = try_changes(recorder.directory, batch=["*"])
+    assert as_json(result).isascii()
+    names = [row["name"] for row in csv.DictReader(io.StringIO(as_csv(result)))]
+    assert all(not name.startswith("=") and name.isprintable() for name in names)
