@@ -27,6 +27,8 @@ _BLOCKS = 500
 """More tasks than this are dealt into so many hands first: sums of equal hands vary as the tasks do."""
 SEED = 2_026
 _ROUNDING = 1e-12
+_FARTHEST = 100.0
+_LARGEST_FACTOR = 1e6
 
 
 def resampled_sums(columns: ArrayLike, *, resamples: int = RESAMPLES, seed: int = SEED) -> Floats:
@@ -78,8 +80,8 @@ class Estimate:
         low, high = self.at, self.at
         if self.error > 0:
             usable = self.errors > 0
-            first, last = _ends((self.draws[usable] - self.at) / self.errors[usable], level)
-            low, high = self.at - last * self.error, self.at - first * self.error
+            low, high = _studentised(self.at, self.error, (self.draws - self.at)[usable] / self.errors[usable], level)
+            low, high = _within(self.at, low, high) if self.is_log else (low, high)
         return Interval(_exp(low), _exp(high)) if self.is_log else Interval(low, high)
 
 
@@ -161,10 +163,10 @@ def change_of(before: Estimate, after: Estimate, level: float = LEVEL) -> Change
     if not error > 0 or not usable.any():
         return None
     pivots = (after.draws[:count] - before.draws[:count] - moved)[usable] / errors[usable]
-    first, last = _ends(pivots, level)
-    low, high = moved - last * error, moved - first * error
+    low, high = _studentised(moved, error, pivots, level)
     p_value = _p_value(pivots, moved / error)
     if before.is_log:
+        low, high = _within(moved, low, high)
         return Change(_exp(moved) - 1, Interval(_exp(low) - 1, _exp(high) - 1), error, p_value)
     return Change(moved, Interval(low, high), error, p_value)
 
@@ -216,6 +218,17 @@ def _ends(draws: Floats, level: float) -> tuple[float, float]:
 
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _studentised(at: float, error: float, pivots: Floats, level: float) -> tuple[float, float]:
+    """What of a few tasks would be a hundred standard errors away is said to be that far."""
+    first, last = _ends(pivots, level)
+    return at - min(last, _FARTHEST) * error, at - max(first, -_FARTHEST) * error
+
+
+def _within(at: float, low: float, high: float) -> tuple[float, float]:
+    """Ends of a logarithm: those beyond a factor of a million say nothing, and stay there."""
+    return max(low, at - log(_LARGEST_FACTOR)), min(high, at + log(_LARGEST_FACTOR))
 
 
 def _p_value(pivots: Floats, at: float) -> float:
