@@ -1,12 +1,11 @@
 """What many tasks to come will cost, from few that are known: an interval for a sum that is not there yet.
 
-Two things are uncertain. The mean, as the pilot has only so many tasks; and the sum, as future tasks differ however
-well the mean is known. A bootstrap has both: each resample of the pilot predicts, and a future drawn from the pilot
-itself tells how far off it was, in standard errors of that resample, on a logarithmic scale. So far may the pilot be
-off.
+Two things are uncertain. The mean, as the pilot has only so many tasks: each resample of the pilot is off by something,
+in its own standard errors and on a logarithmic scale, and by so much the pilot may be off. And the sum, as future tasks
+differ however well the mean is known: futures are drawn from the pilot. Both together are the interval.
 
-Futures are too long to be drawn task by task. Their sum has the mean, the variance and the skew that the costs of the
-pilot give it, and the law with these three is a gamma's.
+Futures of thousands of tasks are not drawn one by one. Their sum has the mean, the variance and the skew that the costs
+of the pilot give it, and the law with these three is a gamma's.
 """
 
 from __future__ import annotations
@@ -28,6 +27,8 @@ LEAST_TASKS = 5
 """Fewer say too little about how tasks differ."""
 _LEAST_SUCCESSES = 5
 _SEED = 20_26_12
+_FEW = 1_000
+"""Tasks to come of one sample that are drawn one by one."""
 _STRAIGHT = 1e-4
 """With less skew a gamma is a normal law."""
 _SMALLEST = 0.01
@@ -93,35 +94,34 @@ def _predict(samples: Sequence[Sample], future: Sequence[float], *, is_ratio: bo
     if not any(float(sums[0, 1]) > 0 for sums in known):
         return None
     counts = [len(one.cost) for one in samples]
-    value, _, of_mean, of_sum = _moments(known, counts, future, is_ratio=is_ratio)
-    error = float(np.hypot(of_mean, of_sum)[0])
-    if not error:
+    value, _, error = _moments(known, counts, future, is_ratio=is_ratio)
+    if not error[0] > 0:
         exact = Interval(float(value[0]), float(value[0]))
         return Prediction(float(value[0]), exact, exact, exact)
     drift = _drift(samples, future, float(value[0]) if is_ratio else 0.0)
-    again, usable, mean_again, sum_again = _moments([one.again for one in samples], counts, future, is_ratio=is_ratio)
-    usable &= (mean_again > 0) & (again > 0)
+    again, usable, errors = _moments([one.again for one in samples], counts, future, is_ratio=is_ratio)
+    usable &= (errors > 0) & (again > 0)
     if usable.sum() < len(usable) / 2:
         return None
     missed = np.log(value[0] / again[usable])
-    by_mean, by_both = mean_again[usable], np.hypot(mean_again, sum_again)[usable]
+    unsure = missed / errors[usable] * error[0]
 
-    def around(pivots: Floats, spread: float) -> Interval:
-        ends = percentile_interval(pivots)
-        return Interval(float(value[0] * np.exp(ends.low * spread)), float(value[0] * np.exp(ends.high * spread)))
+    def around(logs: Floats) -> Interval:
+        ends = percentile_interval(logs)
+        return Interval(float(value[0] * np.exp(ends.low)), float(value[0] * np.exp(ends.high)))
 
     return Prediction(
         float(value[0]),
-        around((drift[usable] + missed) / by_both, error),
-        around(drift, 1.0),
-        around(missed / by_mean, float(of_mean[0])),
+        interval=around(drift[usable] + unsure),
+        if_mean_known=around(drift),
+        if_future_known=around(unsure),
     )
 
 
 def _moments(
     sums: Sequence[Floats], counts: Sequence[int], future: Sequence[float], *, is_ratio: bool
-) -> tuple[Floats, NDArray[np.bool_], Floats, Floats]:
-    """By row of `sums`: what is predicted, whether it can be, and its relative errors: of the mean, of the sum."""
+) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """By row of `sums`: what is predicted, whether it can be, and its standard error over it."""
     import numpy as np
 
     means = [each[:, 1:] / each[:, :1] for each in sums]
@@ -129,38 +129,46 @@ def _moments(
     successes = sum((tasks * mean[:, 2] for mean, tasks in zip(means, future, strict=True)), np.zeros(len(sums[0])))
     usable = (spent > 0) & (successes > 0) if is_ratio else spent > 0
     rate = spent / np.where(successes > 0, successes, 1.0) if is_ratio else np.zeros(len(spent))
-    of_mean, of_sum = np.zeros(len(spent)), np.zeros(len(spent))
+    squared = np.zeros(len(spent))
     for mean, count, tasks in zip(means, counts, future, strict=True):
         cost, square, success, both = mean.T
         variance = square - 2 * rate * both + rate**2 * success - (cost - rate * success) ** 2
         variance = np.where(variance > square * 1e-12, variance, 0.0)  # of equal costs it is none, but for rounding
-        of_mean += tasks**2 / count * variance
-        of_sum += tasks * variance
-    safe = np.where(usable, spent, 1.0)
-    return (rate if is_ratio else spent), usable, np.sqrt(of_mean) / safe, np.sqrt(of_sum) / safe
+        squared += tasks**2 / count * variance
+    return (rate if is_ratio else spent), usable, np.sqrt(squared) / np.where(usable, spent, 1.0)
 
 
 def _drift(samples: Sequence[Sample], future: Sequence[float], rate: float) -> Floats:
     """Logarithms of drawn futures over what is expected, where the pilot's costs are the true ones."""
     import numpy as np
 
-    variance = skew = spent = 0.0
+    random, spent = np.random.default_rng(_SEED), 0.0
+    missed = np.zeros(len(samples[0].again))
     for one, tasks in zip(samples, future, strict=True):
         residual = one.cost - rate * one.succeeded
-        residual = residual - residual.mean()
-        variance += tasks * float((residual**2).mean())
-        skew += tasks * float((residual**3).mean())
+        missed += _sums(residual - residual.mean(), tasks, len(missed), random)
         spent += tasks * float(one.cost.mean())
-    random = np.random.default_rng(_SEED)
-    gamma = skew / variance**1.5
-    count = len(samples[0].again)
+    found: Floats = np.log(np.maximum(1 + missed / spent, _SMALLEST))
+    return found
+
+
+def _sums(residual: Floats, tasks: float, count: int, random: np.random.Generator) -> Floats:
+    """Sums of that many `residual`, whose mean is 0: drawn one by one, or where they are many from the gamma law."""
+    import numpy as np
+
+    if tasks <= _FEW:
+        whole = max(1, round(tasks))
+        few: Floats = random.choice(residual, size=(count, whole)).sum(axis=1) * np.sqrt(tasks / whole)
+        return few
+    variance, skew = tasks * float((residual**2).mean()), tasks * float((residual**3).mean())
+    gamma = skew / variance**1.5 if variance > 0 else 0.0
+    drawn: Floats
     if abs(gamma) < _STRAIGHT:
-        drawn = random.standard_normal(count)
+        drawn = np.sqrt(variance) * random.standard_normal(count)
     else:
         shape = 4 / gamma**2
-        drawn = np.sign(gamma) * (random.gamma(shape, size=count) - shape) / np.sqrt(shape)
-    found: Floats = np.log(np.maximum(1 + np.sqrt(variance) * drawn / spent, _SMALLEST))
-    return found
+        drawn = np.sqrt(variance / shape) * np.sign(gamma) * (random.gamma(shape, size=count) - shape)
+    return drawn
 
 
 def _columns(cost: Floats, succeeded: Floats) -> Floats:
