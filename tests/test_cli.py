@@ -125,7 +125,7 @@ def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-@pytest.mark.parametrize("package", ["click", "duckdb", "rich"])
+@pytest.mark.parametrize("package", ["click", "duckdb", "numpy", "rich"])
 def test_a_missing_package_is_named_with_the_command_that_installs_it(package: str) -> None:
     """Without the extra, the command says how to get it."""
     done = python(

@@ -35,7 +35,7 @@ def say(message: str) -> None:
 
 def _require_packages(arguments: Sequence[str]) -> None:
     """Raises `MissingDependencyError` with all that the command needs and is not there."""
-    extras = {"click": "report", "duckdb": "report", "rich": "report"}
+    extras = dict.fromkeys(("click", "duckdb", "numpy", "rich"), "report")
     is_demo = arguments[:1] == ["demo"]
     if is_demo:
         extras |= {"openai": "openai", "anthropic": "anthropic"}
