@@ -8,6 +8,7 @@ from typing import Any
 
 import openai
 import pytest
+import tenacity
 
 from taskmeter import Task, WasteRules, charge, current_task, track_step, track_task
 from taskmeter.demo.stub import (
@@ -310,3 +311,15 @@ def test_calls_of_different_scopes_do_not_grow_together(meter: Meter) -> None:
 
     replies = [openai_chat(GPT, billed=Billed(input=count)) for count in (100, 200, 300, 400, 500)]
     assert measured(meter, program, *replies).growing_turns == 3
+
+
+def test_calls_in_retry_loops_grow_with_those_around(meter: Meter) -> None:
+    """An agent whose function that calls the model is in such a loop: 4 calls of one task."""
+
+    def program(kit: Kit) -> None:
+        ask = tenacity.retry(stop=tenacity.stop_after_attempt(2))(chat)
+        for number in range(4):
+            ask(kit, f"question {number}")
+
+    replies = [openai_chat(GPT, billed=Billed(input=count)) for count in (100, 200, 300, 400)]
+    assert measured(meter, program, *replies).growing_turns == 4

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from taskmeter.account import Prompt
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.openai import OpenAI
-from taskmeter.capture.prompt import FILE_BYTES, IMAGE_BYTES, Walk, weight_of
+from taskmeter.capture.prompt import FILE_BYTES, IMAGE_BYTES, Walk
+from taskmeter.capture.tokens import request_bytes, request_weight, weight_of
 
 PROVIDERS: Any = {"openai": OpenAI(), "anthropic": Anthropic()}
 
@@ -248,3 +251,30 @@ def test_odd_requests_are_read_all_the_same() -> None:
         prompt_of({"messages": odd, "system": 3, "tools": "no", "input": odd, "instructions": 4.5}, api)
         prompt_of({"input": odd, "tools": [None, 3], "text": "x", "previous_response_id": 5}, api)
         prompt_of({"messages": None, "n": 10**5000, "temperature": float("nan")}, api)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["a", "é", "漢", "🙂"]), st.integers(1, 20_000)), min_size=1, max_size=3))
+def test_what_a_request_weighs_is_within_the_error_of_an_estimate(parts: list[tuple[str, int]]) -> None:
+    """Whatever scripts follow each other in a text, its bytes are told to a quarter."""
+    request = {"messages": [{"role": "user", "content": "".join(character * count for character, count in parts)}]}
+    assert request_weight(request) == pytest.approx(request_bytes(request), rel=0.25)
+
+
+def test_what_a_request_weighs_does_not_depend_on_the_length_of_its_texts() -> None:
+    """Of a text that is not ASCII, 1,024 characters are looked at, be it ever so long."""
+    looked: list[int] = []
+
+    class Text(str):
+        __slots__ = ()
+
+        def __getitem__(self, place: Any) -> str:
+            found = super().__getitem__(place)
+            looked.append(len(found))
+            return found
+
+        def encode(self, *_: Any, **__: Any) -> bytes:
+            raise AssertionError
+
+    assert request_weight([Text("é" * 1_000_000)]) == 2_000_000
+    assert sum(looked) == 1024

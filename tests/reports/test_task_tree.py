@@ -55,6 +55,31 @@ def test_everything_is_under_what_it_happened_in(recorder: Recorder) -> None:
     ]
 
 
+def test_what_reasoning_cost_is_told_of_steps_and_tasks(recorder: Recorder) -> None:
+    """What is below: 0.02 and 0.03 in the first step, 0.01 in a nested task, nothing in the last step."""
+    with recorder.task("resolve", "a", "0.6"):
+        with recorder.span("step think", "step", STEP_NAME="think"):
+            recorder.call("0.1", COST_REASONING=0.02)
+            with recorder.span("step again", "step", STEP_NAME="again"):
+                recorder.call("0.1", COST_REASONING=0.03)
+        with recorder.task("inner", "b", "0.2"):
+            recorder.call("0.2", COST_REASONING=0.01)
+        with recorder.span("step write", "step", STEP_NAME="write"):
+            recorder.call("0.2")
+    nodes = [(node.name, node.reasoning_cost) for node in task_tree(recorder.relations(), "a").nodes]
+    assert nodes == [
+        ("resolve", Decimal("0.06")),
+        ("think", Decimal("0.05")),
+        ("chat gpt-5", Decimal("0.02")),
+        ("again", Decimal("0.03")),
+        ("chat gpt-5", Decimal("0.03")),
+        ("inner", Decimal("0.01")),
+        ("chat gpt-5", Decimal("0.01")),
+        ("write", None),
+        ("chat gpt-5", None),
+    ]
+
+
 def test_a_node_says_all_there_is_to_say(recorder: Recorder) -> None:
     """Tokens with their parts, time, retries, waste, outcome and error."""
     tokens = {"INPUT_TOKENS": 100, "CACHE_READ_TOKENS": 80, "OUTPUT_TOKENS": 30, "REASONING_TOKENS": 20}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import accumulate
@@ -176,15 +177,40 @@ def _shares(tokens: Mapping[_Key, int], costs: Mapping[_Key, Decimal] | None) ->
     return Shares(by_source, again)
 
 
+class _Sum:
+    """The sum of many shares, as `ContextShare` adds them."""
+
+    __slots__ = ("cost", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.cost: Decimal | None = ZERO
+
+    def add(self, share: ContextShare) -> None:
+        """One more."""
+        tokens, cost = share.tokens, share.cost
+        if not tokens:
+            return
+        if not self.tokens or self.cost is None:
+            self.cost = cost
+        elif cost is not None:
+            self.cost = add(self.cost, cost)
+        self.tokens += tokens
+
+    def share(self) -> ContextShare:
+        """What they come to so far."""
+        return ContextShare(self.tokens, self.cost)
+
+
 class ContextSums:
     """The shares of many calls. Mutated under the lock of the ledger that holds it."""
 
     __slots__ = ("_by_source", "_carried", "_labels", "measured", "unmeasured")
 
     def __init__(self) -> None:
-        self._by_source: dict[Source, ContextShare] = {}
-        self._labels: dict[str, ContextShare] = {}
-        self._carried = _NOTHING
+        self._by_source: defaultdict[Source, _Sum] = defaultdict(_Sum)
+        self._labels: defaultdict[str, _Sum] = defaultdict(_Sum)
+        self._carried = _Sum()
         self.measured = self.unmeasured = 0
 
     def add(self, shares: Shares | None, usage: Usage) -> None:
@@ -194,22 +220,18 @@ class ContextSums:
             return
         self.measured += 1
         for (source, label), share in shares.by_source.items():
-            self._by_source[source] = self._by_source.get(source, _NOTHING) + share
+            self._by_source[source].add(share)
             if source == "documents":
                 known = label in self._labels or len(self._labels) < MOST_LABELS
-                label = label if known else OTHER_LABEL  # noqa: PLW2901 - the name it is booked under
-                self._labels[label] = self._labels.get(label, _NOTHING) + share
-        self._carried += shares.carried
+                self._labels[label if known else OTHER_LABEL].add(share)
+        self._carried.add(shares.carried)
 
     def snapshot(self) -> Context:
         """What they add up to so far."""
         return Context(
-            by_source={source: self._by_source[source] for source in SOURCES if source in self._by_source},
-            documents=dict(self._labels),
-            carried=self._carried,
+            by_source={source: self._by_source[source].share() for source in SOURCES if source in self._by_source},
+            documents={label: summed.share() for label, summed in self._labels.items()},
+            carried=self._carried.share(),
             calls=self.measured,
             unmeasured_calls=self.unmeasured,
         )
-
-
-_NOTHING: Final = ContextShare(0, ZERO)

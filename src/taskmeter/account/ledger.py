@@ -65,6 +65,22 @@ class _Tree:
         self.rejections = 0
 
 
+class _Turns:
+    """The calls of one scope, one after the other."""
+
+    __slots__ = ("_growing", "_input_tokens")
+
+    def __init__(self) -> None:
+        self._input_tokens = self._growing = 0
+
+    def growing(self, entry: Entry) -> int:
+        """How many calls in a row, with that of `entry`, had more input than the one before."""
+        if entry.calls == 1 and (tokens := entry.usage.input_tokens):
+            self._growing = self._growing + 1 if tokens > self._input_tokens else 1
+            self._input_tokens = tokens
+        return self._growing
+
+
 class Ledger:
     """The account of one scope. Every method may be called from any thread, also after the scope has ended.
 
@@ -77,7 +93,6 @@ class Ledger:
         "_drained",
         "_epoch",
         "_given",
-        "_input_tokens",
         "_is_task",
         "_order",
         "_own",
@@ -89,7 +104,7 @@ class Ledger:
         "_turns",
     )
 
-    def __init__(self, parent: Ledger | None = None, *, is_task: bool = True) -> None:
+    def __init__(self, parent: Ledger | None = None, *, is_task: bool = True, is_attempt: bool = False) -> None:
         self._parent = parent
         self._is_task = is_task
         self._owner: Ledger | None = None if is_task or parent is None else parent._owner or parent
@@ -105,8 +120,7 @@ class Ledger:
         self._epoch = 0
         """How many rejections, here and above, this ledger has heard of."""
         self._drained = False
-        self._input_tokens = self._turns = 0
-        """Of the last call, and how many in a row had more than the one before."""
+        self._turns: _Turns = parent._turns if is_attempt and parent is not None else _Turns()
         if self._tree.rejections:
             self._epoch = sum(ledger._rejections for ledger in self._upwards())
 
@@ -115,7 +129,7 @@ class Ledger:
         else none, as `drain` will give them."""
         with self._tree.lock:
             self._hear()
-            turns = self._grown(entry)
+            turns = self._turns.growing(entry)
             waste, by, owner = entry.waste, None, self._owner or self
             amounts = [(owner._own_key(charge), charge.amount) for charge in entry.charges]
             is_own, by_own = True, False
@@ -135,13 +149,6 @@ class Ledger:
             if not owner._drained:
                 return []
             return [LedgerLine(*key, amount, {} if waste is None else {waste: amount}) for key, amount in amounts]
-
-    def _grown(self, entry: Entry) -> int:
-        """How many calls in a row now had more input than the one before."""
-        if entry.calls == 1 and (tokens := entry.usage.input_tokens):
-            self._turns = self._turns + 1 if tokens > self._input_tokens else 1
-            self._input_tokens = tokens
-        return self._turns
 
     def _give(self, amounts: list[tuple[_Key, Decimal]], *, own: bool) -> None:
         for key, amount in amounts:

@@ -79,14 +79,17 @@ class Scope:
         if self.parent is not None:
             self.parent.inside.discard(self)
 
-    def within(self, step: str, *, process: int | None = None) -> Scope:
-        """A new step inside, which books here and spends from the same purse; of this process by default."""
-        ledger = Ledger(self.ledger, is_task=False)
-        scope = Scope(self.task, ledger, self, step, purse=self.purse, process=process or os.getpid())
-        if not self.closed and len(self.inside) < MOST_STEPS:
+    def within(self, step: str, *, is_attempt: bool = False) -> Scope:
+        """A new step inside, which books here and spends from the same purse; or an attempt of a retry loop, of which
+        the application does not know."""
+        ledger, beside = Ledger(self.ledger, is_task=False, is_attempt=is_attempt), tuple(self.inside)
+        scope = Scope(self.task, ledger, self, step, purse=self.purse, parallel=bool(beside))
+        if is_attempt:
+            scope.process = self.process
+        for other in beside:
+            other.parallel = True
+        if not self.closed and len(beside) < MOST_STEPS:
             self.inside.add(scope)
-        for beside in tuple(self.inside) if len(self.inside) > 1 else ():
-            beside.parallel = True
         return scope
 
     def opens(self, name: str, step: Scope) -> None:

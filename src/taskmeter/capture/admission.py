@@ -35,7 +35,7 @@ from taskmeter.capture.priced import price_reading
 from taskmeter.capture.provider import Client, Options, Provider, request_body, request_path
 from taskmeter.capture.reading import Reading
 from taskmeter.capture.terms import terms_of
-from taskmeter.capture.tokens import estimated_tokens, request_bytes
+from taskmeter.capture.tokens import estimated_tokens, request_weight
 from taskmeter.errors import UsageError
 from taskmeter.records import ZERO, Usage
 from taskmeter.telemetry.attributes import Attributes
@@ -208,7 +208,7 @@ class _Candidate:
         self.request: Mapping[str, object] = request_body(self.options)
         self.model = str(self.request.get("model", ""))
         self._terms = terms_of(self._client, self.request, self._provider.served_as_asked, self._provider_name)
-        self._input_tokens = estimated_tokens(request_bytes(self.request))
+        self._input_tokens = estimated_tokens(request_weight(self.request))
         self._limit = next((limit for name in _OUTPUT_LIMITS if (limit := _count(self.request.get(name)))), None)
         self._choices = max(_count(self.request.get(name)) or 1 for name in _CHOICES)
         self._prices: dict[int, Decimal | None] = {}

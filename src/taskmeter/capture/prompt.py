@@ -13,6 +13,7 @@ from taskmeter.account.marks import joined, mark, mark_of_all
 from taskmeter.account.sent import Place, Sent
 from taskmeter.capture.counts import fields_of
 from taskmeter.capture.definitions import Definition, remember, remembered
+from taskmeter.capture.tokens import weight_of
 from taskmeter.records import Source
 
 MOST_PIECES: Final = 256
@@ -27,8 +28,8 @@ _MOST_SCANNED: Final = 1024 * 1024
 """Characters in which documents are looked for, over all documents, in the texts of one request."""
 _SCANNED: Final = 64 * 1024
 """Characters at the beginning of one text in which a document is looked for."""
-_SAMPLE: Final = 256
-"""Characters of a text that tell how many bytes each of its characters takes."""
+_LONGEST_WORD: Final = 256
+"""Characters of who speaks that count."""
 _NUMBER_BYTES: Final = 4
 IMAGE_BYTES: Final = 4 * 1000
 """What an image weighs whose tokens are not stated: as much as 1000 tokens of text."""
@@ -157,7 +158,9 @@ class Walk:
     def said(self, word: object) -> None:
         """What is no text of its own and still decides the answer: who speaks."""
         if isinstance(word, str):
-            self._order.append((word if len(word) <= _SAMPLE else word[:_SAMPLE]).encode("utf-8", "surrogatepass"))
+            self._order.append(
+                (word if len(word) <= _LONGEST_WORD else word[:_LONGEST_WORD]).encode("utf-8", "surrogatepass")
+            )
 
     def each(self, pieces: Sequence[object], add: Callable[[int, object], None]) -> None:
         """Adds each of `pieces` by `add`, which gets its index; of very many, some of the middle for all of it."""
@@ -284,19 +287,6 @@ class Walk:
 
 def _is_behind(place: Place, before: Place | None) -> bool:
     return before is None or place.start >= before.end
-
-
-def weight_of(text: str) -> int:
-    """UTF-8 bytes of `text`; estimated from a sample of its characters unless it is ASCII."""
-    length = len(text)
-    if text.isascii():
-        return length
-    if length <= _SAMPLE:
-        return len(text.encode("utf-8", "surrogatepass"))
-    quarter = _SAMPLE // 4
-    stride = (length - quarter) // 3
-    some = "".join([text[at : at + quarter] for at in (0, stride, 2 * stride, length - quarter)])
-    return length * len(some.encode("utf-8", "surrogatepass")) // _SAMPLE
 
 
 def current_turn(messages: Sequence[object], is_users: Callable[[object], bool]) -> range:

@@ -28,7 +28,7 @@ def _begin(state: Any) -> None:
     outer = current_scope()
     if outer is None or _BREAKER.off:
         return
-    scope = _attempts[state] = outer.within(outer.step or "attempt", process=outer.process)
+    scope = _attempts[state] = outer.within(outer.step or "attempt", is_attempt=True)
     otel.attach(with_scope(scope))
 
 

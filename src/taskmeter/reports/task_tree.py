@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ from typing import Literal
 
 from taskmeter._bounds import bounded, shown
 from taskmeter.errors import SpoolError
+from taskmeter.records import ZERO, add, total
 from taskmeter.reports.fields import LeafKind, Status
 from taskmeter.reports.outcomes import outcome_notes
 from taskmeter.reports.relations import Relations
@@ -60,6 +62,9 @@ class TreeNode:
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     """Part of `output_tokens`."""
+    reasoning_cost: Decimal | None = None
+    """The part of `cost` that those cost, of tasks and steps with all calls that are in the tree below; `None` where
+    it is not known, or there is none."""
     seconds: float
     calls: int | None = None
     retries: int = 0
@@ -159,7 +164,21 @@ def _nodes(relations: Relations, root: Task) -> list[TreeNode]:
             waiting.extend((node, depth + 1) for node in reversed(_outcome_nodes(row, depth + 1)))
         children = sorted(inside[row.ref], key=lambda child: (child.start_ns, child.end_ns, child.ref), reverse=True)
         waiting.extend((child, depth + 1) for child in children)
-    return nodes
+    return _with_reasoning(nodes)
+
+
+def _with_reasoning(nodes: Sequence[TreeNode]) -> list[TreeNode]:
+    """Each node with what the reasoning of all calls below it cost."""
+    costs = [node.reasoning_cost for node in nodes]
+    sums: dict[int, Decimal] = {}
+    """By depth, of the nodes after the one at hand that are inside the next one before it which is less deep."""
+    for at in range(len(nodes) - 1, -1, -1):
+        depth = nodes[at].depth
+        found = [cost for cost in (costs[at], sums.pop(depth + 1, None)) if cost is not None]
+        costs[at] = total(found) if found else None
+        if found:
+            sums[depth] = add(sums.get(depth, ZERO), total(found))
+    return [replace(node, reasoning_cost=cost) if cost else node for node, cost in zip(nodes, costs, strict=True)]
 
 
 def _node(row: Task | Step | Leaf | Attempt, depth: int, relations: Relations) -> TreeNode:
@@ -271,6 +290,7 @@ def _leaf_node(row: Leaf, depth: int) -> TreeNode:
         cached_tokens=tokens.cached if tokens else None,
         output_tokens=tokens.output if tokens else None,
         reasoning_tokens=tokens.reasoning if tokens else None,
+        reasoning_cost=row.reasoning,
         seconds=_seconds(row),
         retries=row.retries,
         error=row.error,
