@@ -225,8 +225,8 @@ def configure(  # noqa: PLR0913 - each setting is said by name
     spool are added to it, and exporting its spans elsewhere stays its own business. So it is with a `MeterProvider`.
     Calling again with the same settings has no effect.
     Raises `ConfigurationError` for other settings than the first call's, after `Setup.shutdown()`, for a price file
-    that is missing or makes no sense, for a delivery that lacks what it needs, and for a protocol that cannot be
-    served; `MissingDependencyError` when an exporter's package is missing.
+    that is missing or makes no sense, for a delivery that lacks what it needs, and for a protocol or an endpoint
+    that cannot be served; `MissingDependencyError` when an exporter's package is missing.
     """
     global _setup  # noqa: PLW0603 - OpenTelemetry's global provider is one per process, and so is this
     if service_name is not None and not _is_text(service_name):
@@ -302,7 +302,7 @@ def _set_up(settings: Settings) -> Setup:
     check_ways(settings, environment, own=own)
     direct = own and environment.traces is not None and settings.delivery != "spool"
     target = OtlpTarget(environment.traces) if direct and environment.traces is not None else None
-    metric_exporter = otlp_exporter("metric", environment.metrics)() if own_meters and environment.metrics else None
+    metric_exporter = otlp_exporter("metric", environment.metrics) if own_meters and environment.metrics else None
 
     resource = Resource.create({} if settings.service_name is None else {"service.name": settings.service_name})
     # `Setup` ends them at exit, in bounded time; the providers' own handlers take up to 30 s each.

@@ -203,7 +203,8 @@ print(task.calls, task.cost.total, setup.flush())
             (
                 "ConfigurationError: OTEL_EXPORTER_OTLP_PROTOCOL='grpc' is not served; set it (or "
                 "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL) to 'http/protobuf', and the endpoint to the "
-                "HTTP port, usually 4318"
+                "HTTP port, usually 4318; or leave it to `taskmeter ship`, which serves grpc: delivery='spool', and "
+                "OTEL_METRICS_EXPORTER=none"
             ),
         ),
         (
@@ -212,8 +213,20 @@ print(task.calls, task.cost.total, setup.flush())
             (
                 "ConfigurationError: OTEL_EXPORTER_OTLP_PROTOCOL='http/json' is not served; set it (or "
                 "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL) to 'http/protobuf', and the endpoint to the "
-                "HTTP port, usually 4318"
+                "HTTP port, usually 4318; or leave it to `taskmeter ship`, which serves grpc: delivery='spool', and "
+                "OTEL_METRICS_EXPORTER=none"
             ),
+        ),
+        *(
+            (
+                "",
+                {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint},
+                (
+                    f"ConfigurationError: the OTLP endpoint '{shown}/v1/traces' is no URL; write "
+                    "OTEL_EXPORTER_OTLP_ENDPOINT as in http://localhost:4318"
+                ),
+            )
+            for endpoint, shown in (("localhost:4318", "localhost:4318"), ("http://me:pw@host:port", "host:port"))
         ),
         (
             "",

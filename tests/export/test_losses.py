@@ -261,3 +261,23 @@ print(time.monotonic())
     assert ended - float(done.out) < 8  # the machine's own noise included; the default of the exporter is 30
     assert "taskmeter lost 1500 spans on the way to the OTLP endpoint: the process ended" in done.err
     assert len(spooled(tmp_path / ".taskmeter")) == (1_500 if delivery == "both" else 0)
+
+
+def test_a_forked_process_waits_no_longer_either(tmp_path: Path) -> None:
+    """Its own threads end what the parent's would have: a web server's worker that leaves is not held up."""
+    program = """
+taskmeter.configure(exit_seconds=0.5)
+work(1)
+child = os.fork()
+if not child:
+    work(1)
+    sys.exit(3)
+began = time.monotonic()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), time.monotonic() - began)
+"""
+    with Receiver(delay_seconds=3_600) as receiver:
+        done = run(WORK + program, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    code, seconds = done.out.split()
+    assert (done.code, code) == (0, "3")
+    assert float(seconds) < 8  # the exporter's own patience is 10
+    assert len(spooled(tmp_path / ".taskmeter")) == 2

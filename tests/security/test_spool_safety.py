@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +12,18 @@ from typing import Any
 
 import pytest
 
+from taskmeter import Spool
 from taskmeter.diagnosis.surroundings import spool_at, spool_findings
-from taskmeter.errors import SpoolError
+from taskmeter.errors import ShippingError, SpoolError
+from taskmeter.spool.key import shared_key
 from taskmeter.spool.read import SpoolReading
+from taskmeter.spool.retention import Retention
+from taskmeter.spool.shipping.backlog import backlogs
+from taskmeter.spool.shipping.lock import only_shipper
+from taskmeter.spool.shipping.progress import slug
 from taskmeter.spool.write import SpoolExporter
 from tests.reports.spans import Recorder
+from tests.shipping.endpoint import NAME, Backend, ship
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
@@ -89,3 +97,46 @@ def test_a_pipe_in_place_of_a_file(tmp_path: Path) -> None:
     (file,) = [path for path in written(tmp_path) if path.is_file() and "Z-" in path.name]
     assert file.stat().st_size > 0
     assert len(list(SpoolReading(tmp_path))) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["traces-a.jsonl", "receipts-a.jsonl", "shipped-a.jsonl", "dead-letter-a.jsonl", "fingerprint.key"]
+)
+def test_a_pipe_holds_nobody_up(name: str, tmp_path: Path) -> None:
+    """Neither the program that writes, nor the shipper, nor the doctor."""
+    os.mkfifo(tmp_path / name)
+    assert shared_key(tmp_path) is None or name != "fingerprint.key"
+    for file in written(tmp_path):
+        os.utime(file, (0, 0))
+    Retention(
+        tmp_path, Spool(keep_bytes=None, keep_days=1), ship=True, lost=lambda spans: pytest.fail(f"{spans}")
+    ).run()
+    assert [each.spans for each in backlogs(tmp_path)] == []
+    backend = Backend()
+    assert ship(tmp_path, backend).sent == len(backend.accepted) > 0
+
+
+def test_a_link_that_waits_for_the_shipper(tmp_path: Path) -> None:
+    """Under a name that everybody can foresee: its target is neither emptied nor written."""
+    target = tmp_path / "victim"
+    target.write_text("mine")
+    spool = tmp_path / "spool"
+    spool.mkdir(mode=0o700)
+    (spool / f"ship-{slug(NAME)}.lock").symlink_to(target)
+    with pytest.raises(ShippingError, match="cannot be taken"), only_shipper(spool, NAME):
+        pass
+    (spool / f"shipped-{slug(NAME)}.jsonl").symlink_to(target)
+    written(spool)
+    assert ship(spool, Backend()).sent > 0
+    assert target.read_text() == "mine"
+
+
+def test_a_full_disk_leaves_no_drafts_of_the_key(tmp_path: Path) -> None:
+    """One that cannot be written is taken away again, or every start of a program would leave another."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limit[1]))
+    try:
+        assert shared_key(tmp_path) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert list(tmp_path.iterdir()) == []

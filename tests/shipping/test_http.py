@@ -15,8 +15,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from taskmeter._config import shipping_from_environment
 from taskmeter.spool.shipping.answers import Accepted, Again, Answer, Failed, Misdirected, Refused, TooLarge
-from taskmeter.spool.shipping.endpoint import Endpoint
+from taskmeter.spool.shipping.endpoint import Asked, Endpoint, endpoint_of
 from taskmeter.spool.shipping.over_http import HttpSender
 from taskmeter.spool.shipping.spans import StoredSpan, read_line
 from tests.export.receiver import Receiver, Reply
@@ -102,6 +103,9 @@ def test_an_answer_gives_no_secret_away() -> None:
     with Receiver(statuses=[Reply(401, b"unknown key abcdefghij", TEXT)]) as receiver:
         answer = send(receiver.url, headers={"authorization": "Bearer abcdefghij"})
     assert answer == Misdirected("HTTP 401 (unknown key ***)")
+    endpoint = endpoint_of(Asked(url="http://host/v1/traces?key=abc%20defghij"), shipping_from_environment())
+    said = endpoint.without_secrets("unknown keys: abc defghij, abc%20defghij")
+    assert said == "unknown keys: ***, ***"
 
 
 def test_a_connection_that_fails_is_tried_again() -> None:

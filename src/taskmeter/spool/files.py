@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from taskmeter.spool import lock
+from taskmeter.spool.lines import is_file
 
 try:
     import fcntl
@@ -19,6 +20,8 @@ except ImportError:  # Windows, which does not let an open file be deleted anywa
 
 LINES, PARQUET = "traces-*.jsonl", "spans-*.parquet"
 """Spans as they come, and what was compacted of them."""
+NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
+"""For files with a name that others can foresee: a link there would lead to a file of somebody else's."""
 
 
 class FileGoneError(OSError):
@@ -125,9 +128,9 @@ def sync_directory(directory: Path) -> None:
 
 
 def files_in(directory: Path, pattern: str = LINES) -> list[Path]:
-    """Those that match; none in a directory that is not there, or may not be looked into."""
+    """The regular ones that match; none in a directory that is not there, or may not be looked into."""
     try:
-        return list(directory.glob(pattern))
+        return list(filter(is_file, directory.glob(pattern)))
     except OSError:
         return []
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from taskmeter.spool.lines import is_file
 
 FILE: Final = "fingerprint.key"
 KEY_BYTES: Final = 32
@@ -16,10 +19,13 @@ def shared_key(directory: Path) -> bytes | None:
     """
     path = directory / FILE
     try:
-        if not path.exists():
+        if not os.path.lexists(path):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             _make(path)
-        key = path.read_bytes()
+        if not is_file(path):  # a pipe would be waited for
+            return None
+        with path.open("rb") as file:
+            key = file.read(KEY_BYTES + 1)
     except OSError:
         return None
     return key if len(key) == KEY_BYTES else None
@@ -30,12 +36,9 @@ def _make(path: Path) -> None:
     draft = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(file, os.urandom(KEY_BYTES))
-    finally:
-        os.close(file)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass  # the other one was faster
+        with os.fdopen(file, "wb") as draft_file:
+            draft_file.write(os.urandom(KEY_BYTES))
+        with suppress(FileExistsError):  # the other one was faster
+            os.link(draft, path)
     finally:
         draft.unlink()

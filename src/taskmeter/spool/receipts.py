@@ -23,6 +23,8 @@ from taskmeter.spool.files import files_in
 FILES: Final = "receipts-*.jsonl"
 LARGEST_FILE: Final = 8 * 1024**2
 """Bytes; a writer goes on in a new file then, so that old receipts go with the spans they are about."""
+LONGEST_LINE: Final = 256 * 1024**2
+"""Bytes of a line that is read: a dead letter may hold the longest line that is shipped, with its letters escaped."""
 _MARGIN_SECONDS: Final = 3_600
 """A receipt is written some time before or after its span: queues and retries lie between."""
 
@@ -181,14 +183,13 @@ def prune_receipts(directory: Path, now_seconds: float) -> None:
 def whole_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
     """Each complete line from `offset` on, and where it ends. Nothing where the file is gone.
 
-    Raises `SpoolError` where it cannot be read.
+    One of more than `LONGEST_LINE` bytes ends the reading: nothing of ours writes such a line. Raises `SpoolError`
+    where the file cannot be read.
     """
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
+            while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
                 offset += len(line)
                 yield line, offset
     except FileNotFoundError:

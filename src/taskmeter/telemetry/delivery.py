@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -35,26 +37,34 @@ def within(seconds: float, *actions: Callable[[], object]) -> bool:
     return len(done) == len(actions) and all(done)
 
 
-class Ender(threading.Thread):
+class Ender:
     """Runs `end` when told to, and does not keep the program alive when that takes long.
 
-    A thread that waits from the start, because from Python 3.12 on none can be started while the program ends.
+    By a thread that waits from the start, in a forked process too: from Python 3.12 on none can be started while the
+    program ends.
     """
 
     def __init__(self, end: Callable[[], object]) -> None:
-        super().__init__(name="taskmeter-end", daemon=True)
         self._end = end
-        self._told = threading.Event()
-        self.start()
+        self._start()
+        if hasattr(os, "register_at_fork"):
+            forked = weakref.WeakMethod(self._start)
+            os.register_at_fork(after_in_child=lambda: None if (call := forked()) is None else call())
 
     def begin(self) -> None:
-        """Runs `end` in this thread, or at once where the thread was left behind by a fork."""
+        """Lets the thread run `end`."""
         self._told.set()
-        if not self.is_alive():
-            self.run()
 
-    def run(self) -> None:
-        """Waits for `begin`."""
+    def join(self, seconds: float) -> None:
+        """Waits until that is done, or no longer."""
+        self._thread.join(seconds)
+
+    def _start(self) -> None:
+        self._told = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="taskmeter-end", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
         self._told.wait()
         with guarded("telemetry.end_exporters"):
             self._end()

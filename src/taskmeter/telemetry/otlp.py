@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from importlib import import_module
 from typing import Any, ClassVar, Final, cast
+from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from taskmeter._bounds import shown
 from taskmeter._config import brings_own_session
 from taskmeter.errors import ConfigurationError, MissingDependencyError
 from taskmeter.spool.receipts import ReceiptWriter
@@ -34,12 +36,16 @@ LONGEST_WAIT_SECONDS: Final = 60.0
 LONGEST_RETRY_AFTER_SECONDS: Final = 600.0
 
 
-def otlp_exporter(signal: str, protocol: str) -> Callable[..., Any]:
-    """OpenTelemetry's OTLP exporter over HTTP; it reads endpoint, headers and timeouts from the environment itself."""
+def otlp_exporter(signal: str, protocol: str, **options: object) -> Any:
+    """OpenTelemetry's OTLP exporter over HTTP; it reads endpoint, headers and timeouts from the environment itself.
+
+    Raises `ConfigurationError` for what it cannot send to, and `MissingDependencyError`.
+    """
     if protocol != "http/protobuf":
         msg = (
             f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r} is not served; set it (or OTEL_EXPORTER_OTLP_"
-            f"{signal.upper()}S_PROTOCOL) to 'http/protobuf', and the endpoint to the HTTP port, usually 4318"
+            f"{signal.upper()}S_PROTOCOL) to 'http/protobuf', and the endpoint to the HTTP port, usually 4318; or "
+            "leave it to `taskmeter ship`, which serves grpc: delivery='spool', and OTEL_METRICS_EXPORTER=none"
         )
         raise ConfigurationError(msg)
     try:
@@ -47,7 +53,24 @@ def otlp_exporter(signal: str, protocol: str) -> Callable[..., Any]:
     except ImportError as error:
         package, purpose = "opentelemetry-exporter-otlp-proto-http", "Exporting to OTEL_EXPORTER_OTLP_ENDPOINT"
         raise MissingDependencyError(package, "otlp", purpose) from error
-    return cast(Callable[..., Any], getattr(module, f"OTLP{'Span' if signal == 'trace' else 'Metric'}Exporter"))
+    exporter = getattr(module, f"OTLP{'Span' if signal == 'trace' else 'Metric'}Exporter")(**options)
+    _check_url(exporter._endpoint)  # noqa: SLF001 - there is no other way to know
+    return exporter
+
+
+def _check_url(url: str) -> None:
+    """Nothing ever gets to what is no URL, and OpenTelemetry's exporter says so only when it sends."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        named = url.rpartition("@")[2].partition("?")[0]
+        msg = (
+            f"the OTLP endpoint {shown(named)} is no URL; write OTEL_EXPORTER_OTLP_ENDPOINT as in http://localhost:4318"
+        )
+        raise ConfigurationError(msg)
 
 
 class _Observed:
@@ -80,7 +103,7 @@ class OtlpTarget:
     name: ClassVar[Destination] = "otlp"
 
     def __init__(self, protocol: str) -> None:
-        self._make = otlp_exporter("trace", protocol)
+        self._protocol = protocol
         self._observed: _Observed | None = None
         self._exporter = self._connected()
         self._receipts: ReceiptWriter | None = None
@@ -126,9 +149,9 @@ class OtlpTarget:
     def _connected(self) -> SpanExporter:
         if brings_own_session("TRACES"):
             # That of a credential provider is the exporter's own business; it is then taken at its word.
-            return cast(SpanExporter, self._make())
+            return cast(SpanExporter, otlp_exporter("trace", self._protocol))
         self._observed = _Observed()
-        return cast(SpanExporter, self._make(session=self._observed.session))
+        return cast(SpanExporter, otlp_exporter("trace", self._protocol, session=self._observed.session))
 
     def _judged(self, result: SpanExportResult, spans: int) -> Verdict:
         observed = self._observed

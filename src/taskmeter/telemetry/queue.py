@@ -204,10 +204,10 @@ class SpanQueue(SpanProcessor):
         self._closed = True
         self.save(self._exit_seconds, while_moving=self._patient)
         self.give_up()
-        if self._worker is not None and self._worker.is_alive():
-            self._worker.join(self._exit_seconds)
-        else:
+        if self._worker is None:
             self._close()
+        else:
+            self._worker.join(self._exit_seconds)
 
     def give_up(self) -> None:
         """Counts what still waits as lost: the process ends now."""

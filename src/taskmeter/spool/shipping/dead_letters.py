@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from taskmeter.spool.files import files_in
+from taskmeter.spool.files import NO_LINK, files_in
 from taskmeter.spool.receipts import whole_lines
 from taskmeter.spool.shipping.spans import StoredSpan, stored_spans, traces_data
 
@@ -107,9 +107,11 @@ def rewrite(path: Path, kept: Sequence[DeadLetter]) -> None:
         path.unlink(missing_ok=True)
         return
     fresh = path.with_suffix(".new")
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_LINK, 0o600)
     with os.fdopen(file, "wb") as lines:
         lines.writelines(letter.line for letter in kept)
+        lines.flush()
+        os.fsync(file)  # before the only other copy goes
     fresh.replace(path)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from taskmeter._config import OtlpShipping
 from taskmeter.errors import ConfigurationError
@@ -45,6 +45,7 @@ class Endpoint:
         """What an endpoint said, on one line, with what it was told in confidence taken out again."""
         words = [word for value in self.headers.values() for word in (value, *value.split())]
         words += [word for word in (self.user or ()) if word]
+        words += [word for pair in parse_qsl(urlsplit(self.url).query) for word in (pair[1], quote(pair[1]))]
         for word in sorted(words, key=len, reverse=True):
             if len(word) > len("Bearer"):
                 text = text.replace(word, "***")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from taskmeter.errors import ShippingError
+from taskmeter.spool.files import NO_LINK
 from taskmeter.spool.shipping.progress import slug
 
 if sys.platform == "win32":
@@ -30,9 +31,13 @@ else:
 
 @contextmanager
 def only_shipper(directory: Path, endpoint: str) -> Generator[None]:
-    """Holds the lock for the block. Raises `ShippingError`, which says who has it, at once."""
+    """Holds the lock for the block. Raises `ShippingError` at once: who has it, or that it cannot be made."""
     path = directory / f"ship-{slug(endpoint)}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600)
+    except OSError as error:
+        message = f"The lock {str(path)!r} cannot be taken: {error.strerror or error}."
+        raise ShippingError(message) from error
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         try:
             _take(file)

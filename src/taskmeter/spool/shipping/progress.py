@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from taskmeter.spool.files import files_in
+from taskmeter.spool.files import NO_LINK, files_in
 from taskmeter.spool.receipts import whole_lines
 
 FILES: Final = "shipped-*.jsonl"
@@ -100,7 +100,7 @@ class Progress:
     def _append(self, offsets: Mapping[tuple[str, str], int], how: int, path: Path) -> None:
         files = [[digest, name, offset] for (digest, name), offset in offsets.items()]
         line = json.dumps({"endpoint": self.endpoint, "files": files}, separators=(",", ":")).encode("ascii") + b"\n"
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | NO_LINK | how, 0o600)
         try:
             # A torn line before this one is closed; a blank line means nothing.
             if os.write(file, b"\n" + line) <= len(line):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from taskmeter.spool.receipts import Receipts, ReceiptWriter
-from taskmeter.spool.shipping.dead_letters import DeadLetters, dead_letters_of, read_dead_letters, rewrite
+from taskmeter.spool.shipping.dead_letters import DeadLetter, DeadLetters, dead_letters_of, read_dead_letters, rewrite
 from taskmeter.spool.shipping.delivery import Delivery, Summary, UndeliveredError
 from taskmeter.spool.shipping.lines import Batch, SpoolFeed
 from taskmeter.spool.shipping.patience import Clock, Patience, Sender, Stop
@@ -169,14 +169,17 @@ class Shipper:
 
     def _replay(self, path: Path, *, unsure: bool) -> None:
         self._receipts.refresh()
-        letters = list(read_dead_letters(path))
-        chosen = [letter for letter in letters if letter.endpoint == self._endpoint and (letter.certain or unsure)]
+        kept: list[DeadLetter] = []
+        chosen: list[DeadLetter] = []
+        for letter in read_dead_letters(path):
+            ours = letter.endpoint == self._endpoint and (letter.certain or unsure)
+            (chosen if ours else kept).append(letter)
         spans = [span for letter in chosen for span in letter.spans if span.ids not in self._receipts]
         for part in _parts(spans, self._terms.batch_size):
             self._delivery.deliver(part, remember=True)
         if chosen:
             try:
-                rewrite(path, [letter for letter in letters if letter not in chosen])
+                rewrite(path, kept)
             except OSError as error:  # receipts keep what passed from being sent again
                 self._say(f"cannot rewrite {path} ({error.strerror or error}): its letters stay")
 
