@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskmeter.account import accounts
 from taskmeter.account.budget import NOTHING, Amounts, Limits
 from taskmeter.account.tally import Draw, Outlay, Tally, reserve, settle
 
@@ -107,3 +110,23 @@ def test_a_forked_process_has_nothing_under_way() -> None:
         os._exit(0 if (state.spent.calls, state.reserved) == (1, NOTHING) and reserve(draws) is None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert tally.state().reserved.calls == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_process_waits_for_no_lock_of_its_parents() -> None:
+    """Another thread opens the account of a customer at that moment."""
+    holding = threading.Event()
+
+    def hold() -> None:
+        with accounts._lock:
+            holding.set()
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holding.wait()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if accounts._lock.acquire(timeout=5) else 1)
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

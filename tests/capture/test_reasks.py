@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import pickle
 import sys
 from collections.abc import Iterator
@@ -281,15 +280,3 @@ def test_the_hooks_come_off() -> None:
     with track_task("t") as task:
         decorated(Work())
     assert (task.cost.waste, task.reasks) == ({}, 0)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system forks no process")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_an_attempt_in_a_forked_process_books_as_what_is_around_it() -> None:
-    """The child has but a copy of its parent's task, which it does not book to."""
-    with track_task("t") as task:
-        if not (child := os.fork()):
-            tenacity.Retrying()(charge, 1)
-            os._exit(bool(task.cost.total))
-        _, status = os.waitpid(child, 0)
-    assert status == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -20,8 +21,9 @@ MOST_ACCOUNTS: Final = 65_536
 """Accounts of names and customers that are kept; the one longest not asked for is forgotten for the next."""
 _SECONDS: Final[dict[Period | None, int]] = {"hour": 3600, "day": 86_400}
 
-
 _lock: Final = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a forked process finds it free
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 class Account:

@@ -84,8 +84,6 @@ class Scope:
         the application does not know."""
         ledger, beside = Ledger(self.ledger, is_task=False, is_attempt=is_attempt), tuple(self.inside)
         scope = Scope(self.task, ledger, self, step, purse=self.purse, parallel=bool(beside))
-        if is_attempt:
-            scope.process = self.process
         for other in beside:
             other.parallel = True
         if not self.closed and len(beside) < MOST_STEPS:
