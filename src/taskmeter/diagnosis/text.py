@@ -99,7 +99,8 @@ def _backlog(backlog: Backlog) -> str:
     else:
         oldest = datetime.fromtimestamp(backlog.oldest_ns / 1e9, UTC)
         at_least = "" if backlog.counted_all else "at least "
-        lacks = f"lacks {at_least}{backlog.spans:,} spans, the oldest of {oldest:%Y-%m-%d %H:%M} UTC"
+        spans = f"{backlog.spans:,} span{'' if backlog.spans == 1 else 's'}"
+        lacks = f"lacks {at_least}{spans}, the oldest of {oldest:%Y-%m-%d %H:%M} UTC"
     dead = f"; {backlog.dead_letters:,} dead letters" if backlog.dead_letters else ""
     return f"    {backlog.endpoint} {lacks}{dead}"
 
