@@ -50,7 +50,7 @@ class Node:
     retries: int = 0
     """How often `retry` was said of it."""
     answers: dict[object, tuple[Node, int | None]] = field(default_factory=dict)
-    """Of a task: where each answer was booked, and its standing then."""
+    """Of a task that is open: where each answer was booked, and its standing then."""
 
     @property
     def standing(self) -> int | None:
@@ -133,7 +133,7 @@ class Model:
         return "duplicate" if known is not None and known[1] == known[0].standing is not None else None
 
     def answered(self, node: Node | None, question: object) -> None:
-        if node is not None and node.task is not None and node.standing is not None:
+        if node is not None and node.task is not None and not node.task.closed and node.standing is not None:
             node.task.answers[question] = node, node.standing
 
     def book(self, node: Node | None, amount: Decimal = ZERO, *, waste: str | None = None, **counts: int) -> None:
@@ -166,6 +166,7 @@ class Model:
     def close(self, node: Node, *, condemn: str | None = None, rejected: bool = False) -> None:
         node.closed = True
         node.steps.clear()
+        node.answers.clear()
         node.rejected = node.rejected or rejected
         if condemn is not None:
             self.condemn(node, condemn)

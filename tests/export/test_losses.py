@@ -15,6 +15,7 @@ from tests.export.receiver import Receiver
 WORK = """
 import os, shutil, signal, sys, threading, time
 import taskmeter
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests under nohup ignores it
 def work(count, name="quick"):
     for number in range(count):
         with taskmeter.track_task(name):
