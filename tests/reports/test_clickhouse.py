@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,12 +24,15 @@ from taskmeter.errors import SourceError, UsageError
 from taskmeter.reports.compare import compare
 from taskmeter.reports.engine import clickhouse
 from taskmeter.reports.engine.warehouse import Warehouse, open_clickhouse, open_spool
+from taskmeter.reports.forecast import forecast
+from taskmeter.reports.forecast_result import Plan
 from taskmeter.reports.scenario_texts import scenarios
 from taskmeter.reports.selectors import Selector
 from taskmeter.reports.steps import steps
 from taskmeter.reports.unit_cost import unit_cost
 from taskmeter.reports.value import value
 from taskmeter.reports.value_result import Minutes, Work
+from taskmeter.reports.volumes import read_horizon, read_volume
 from taskmeter.reports.whatif import what_if
 from taskmeter.spool.read import SpoolReading
 from tests.reports.priced import Call, random_calls, record_task, sent, try_changes
@@ -120,12 +124,14 @@ def embedded() -> Iterator[Embedded]:
 
 
 WORK = Work(task=Minutes(60), hourly=Decimal(60))
+PLAN = Plan(volumes=(read_volume("1000/day"),), horizon=read_horizon("30d"), start=date(2026, 12, 1))
 MIDDLE = START + 10 * SECOND
 REPORTS: tuple[Callable[[Warehouse], object], ...] = (
     unit_cost,
     lambda warehouse: value(warehouse, work=WORK),
     steps,
     lambda warehouse: compare(warehouse, Selector("..", until_ns=MIDDLE), Selector("..", since_ns=MIDDLE)),
+    lambda warehouse: forecast(warehouse, PLAN),
 )
 
 
