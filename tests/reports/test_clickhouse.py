@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,20 +21,24 @@ from hypothesis import strategies as st
 
 from taskmeter.cli import main
 from taskmeter.errors import SourceError, UsageError
+from taskmeter.reports.breakdown import breakdown
 from taskmeter.reports.compare import compare
 from taskmeter.reports.engine import clickhouse
+from taskmeter.reports.engine.collected import records
 from taskmeter.reports.engine.warehouse import Warehouse, open_clickhouse, open_spool
 from taskmeter.reports.forecast import forecast
 from taskmeter.reports.forecast_result import Plan
+from taskmeter.reports.relations import relate
 from taskmeter.reports.scenario_texts import scenarios
 from taskmeter.reports.selectors import Selector
 from taskmeter.reports.steps import steps
+from taskmeter.reports.task_tree import task_tree
 from taskmeter.reports.unit_cost import unit_cost
 from taskmeter.reports.value import value
 from taskmeter.reports.value_result import Minutes, Work
 from taskmeter.reports.volumes import read_horizon, read_volume
 from taskmeter.reports.whatif import what_if
-from taskmeter.spool.read import SpoolReading
+from taskmeter.spool.read import SpanRecord, SpoolReading
 from tests.reports.priced import Call, random_calls, record_task, sent, try_changes
 from tests.reports.spans import Recorder
 from tests.reports.spools import SECOND, START, Spool
@@ -146,6 +150,15 @@ def answers(warehouse: Warehouse) -> list[object]:
     return said
 
 
+def walks(spans: Iterable[SpanRecord]) -> list[object]:
+    """What the reports say that look at single spans, or why they cannot."""
+    try:
+        relations = relate(spans)
+    except UsageError as error:
+        return [str(error)]
+    return [breakdown(relations), *(task_tree(relations, task) for task in sorted(relations.tasks))]
+
+
 def check(embedded: Embedded, random: Random) -> None:
     spool = Spool(random)
     if not any(span["attributes"] for span in spool.spans):
@@ -155,8 +168,10 @@ def check(embedded: Embedded, random: Random) -> None:
         spool.write(Path(name))
         with open_spool(SpoolReading(Path(name))) as warehouse:
             expected = answers(warehouse)
+        walked = walks(SpoolReading(Path(name)))
     with open_clickhouse(embedded.fetch) as warehouse:
         assert answers(warehouse) == expected
+    assert walks(records(embedded.fetch)) == walked
 
 
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -248,20 +263,21 @@ def server(embedded: Embedded) -> Iterator[Server]:
     server.server_close()
 
 
+@pytest.mark.parametrize("report", [("report",), ("breakdown",), ("show", "T-1")], ids=lambda words: words[0])
 def test_the_command_reports_from_a_server(
-    embedded: Embedded, server: Server, capsys: pytest.CaptureFixture[str]
+    report: tuple[str, ...], embedded: Embedded, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`--source clickhouse://` prints what `--spool` prints; a table that is not there is one line, no password."""
-    spool = Spool(Random(6))
+    spool = Spool(Random(12))
     embedded.fill(spool.spans)
     with TemporaryDirectory() as name:
         spool.write(Path(name))
-        assert command("report", "--spool", name, "--format", "json") == 0
+        assert command(*report, "--spool", name, "--format", "json") == 0
     expected = capsys.readouterr().out
     url = f"clickhouse://me:secret@127.0.0.1:{server.server_port}/default"
-    assert command("report", "--source", url, "--format", "json") == 0
+    assert command(*report, "--source", url, "--format", "json") == 0
     assert capsys.readouterr().out == expected
-    assert command("report", "--source", f"{url}?table=nowhere") == 1
+    assert command(*report, "--source", f"{url}?table=nowhere") == 1
     said = capsys.readouterr().err
     assert said.startswith(f"taskmeter: Cannot read spans from clickhouse://me@127.0.0.1:{server.server_port}/default")
     assert "secret" not in said

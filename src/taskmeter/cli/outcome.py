@@ -39,7 +39,7 @@ def outcome(task: str, spool: Path, status: OutcomeStatus, at: str | None, **sai
     name = said.pop("name")
     pricing.use(_config.prices_from_environment())  # for the rate of human minutes
     word = outcome_said(status, **said)
-    relations = read_task(spool, task)
+    relations = read_task(None, spool, task)
     found = find_tasks(relations, task)
     by_id = bool(found) and found[0].key != task
     if by_id and len(found) > 1:

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeGuard
 
 import click
 from rich.console import Console
@@ -17,6 +17,7 @@ from taskmeter.cli.options import format_option, spool_option
 from taskmeter.reports import render
 from taskmeter.reports.engine import clickhouse
 from taskmeter.reports.engine.cohort import GROUPS
+from taskmeter.reports.engine.collected import records
 from taskmeter.reports.engine.selection import relate_task
 from taskmeter.reports.engine.warehouse import Warehouse, open_clickhouse, open_spool
 from taskmeter.reports.relations import Relations, relate
@@ -91,21 +92,22 @@ def report(
 
 @click.command
 @click.argument("task")
+@source_option
 @spool_option
 @format_option
-def show(task: str, spool: Path, output: OutputFormat) -> None:
+def show(task: str, source: str | None, spool: Path, output: OutputFormat) -> None:
     """Where the money of one TASK went: its steps, calls, failed attempts, tools and nested tasks.
 
     TASK is its id, the beginning of its id (4 characters or more), or its business key.
     """
-    print_result(task_tree(read_task(spool, task), task), output)
+    print_result(task_tree(read_task(source, spool, task), task), output)
 
 
 @contextmanager
 def opened(source: str | None, spool: Path) -> Generator[Warehouse]:
     """The warehouse of `source`, else of `spool`; what could not be read is said on standard error."""
     with _working():
-        if source is not None and "://" in source:
+        if _is_url(source):
             fetch, table = clickhouse.connect(source)
             with open_clickhouse(fetch, table) as warehouse:
                 yield warehouse
@@ -131,12 +133,26 @@ def read_spool(spool: Path) -> Relations:
     return relations
 
 
-def read_task(spool: Path, task: str) -> Relations:
-    """What `spool` says about the tasks that `task` may mean, likewise."""
-    reading = SpoolReading(spool)
+def read_source(source: str | None, spool: Path) -> Relations:
+    """All that `source` says about tasks, else `spool`, likewise."""
+    if _is_url(source):
+        with _working():
+            return relate(records(*clickhouse.connect(source)))
+    return read_spool(spool if source is None else Path(source))
+
+
+def read_task(source: str | None, spool: Path, task: str) -> Relations:
+    """What `source`, else `spool`, says about the tasks that `task` may mean, likewise."""
+    if _is_url(source):
+        return read_source(source, spool)
+    reading = SpoolReading(spool if source is None else Path(source))
     relations = relate_task(reading, task)
     say_problems(reading)
     return relations
+
+
+def _is_url(source: str | None) -> TypeGuard[str]:
+    return source is not None and "://" in source
 
 
 def say_problems(reading: SpoolReading) -> None:

@@ -43,6 +43,7 @@ _FIELDS: Final = {
     "attributes": "toJSONString(mapApply((k, v) -> (k, map('stringValue', v)), "
     f"mapFilter((k, v) -> startsWith(k, '{names.LABEL_PREFIX}'), SpanAttributes)))",
 }
+_OF_RECORDS: Final = ("trace_id", "span_id", "parent_span_id", "name", "start_ns", "end_ns", "service")
 _TYPED: Final[dict[ColumnType, str]] = {
     "VARCHAR": "CAST(if(mapContains(SpanAttributes, '{0}'), SpanAttributes['{0}'], NULL) AS Nullable(String))",
     "BIGINT": "toInt64OrNull(SpanAttributes['{0}'])",
@@ -61,6 +62,17 @@ def query(table: str = TABLE, materialised: Collection[str] = ()) -> str:
     return (
         f"SELECT {selected} FROM {_table(table)} WHERE {' OR '.join(f'{one} IS NOT NULL' for one in wanted)} "
         "LIMIT 1 BY TraceId, SpanId SETTINGS precise_float_parsing = 1"
+    )
+
+
+def records_query(table: str = TABLE) -> str:
+    """The same spans whole, with their attributes as JSON."""
+    fields = ", ".join(f"{_FIELDS[name]} AS {name}" for name in _OF_RECORDS)
+    return (
+        f"SELECT {fields}, CAST(SpanKind AS String) AS kind, CAST(StatusCode AS String) AS status, "
+        f"CAST(ScopeName AS String) AS scope, toJSONString(SpanAttributes) AS attributes FROM {_table(table)} "
+        f"WHERE mapContains(SpanAttributes, '{names.SPAN_KIND}') OR mapContains(SpanAttributes, '{names.TASK_ID}') "
+        "LIMIT 1 BY TraceId, SpanId"
     )
 
 
