@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from taskmeter import demo
 from taskmeter.cli.ship import ship
 from tests.backends.backend import DEMO_SPANS
 from tests.export.receiver import Receiver
@@ -23,7 +24,8 @@ SHOWN = re.findall(r"```\n(\$ taskmeter ship .*?)```", PAGE, re.DOTALL)
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("page") / "spool"
-    demo.run(directory)
+    command = [sys.executable, "-m", "taskmeter", "demo", "--spool", str(directory)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)  # it sets its whole process up
     return directory
 
 
