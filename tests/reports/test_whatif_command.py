@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,13 @@ def test_the_page_shows_what_is_printed(spool: Path, capsys: pytest.CaptureFixtu
     assert [re.sub(r"genai-prices [\d.]+\d", "genai-prices", line) for line in printed] == [
         re.sub(r"genai-prices [\d.]+\d", "genai-prices", line) for line in shown[1].splitlines()
     ]
+
+
+def test_the_page_is_a_program(tmp_path: Path) -> None:
+    """The examples of docs/whatif.md, in a process of their own, which they set up."""
+    program = "".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "whatif.md").read_text(), re.DOTALL))
+    assert program.count("assert ") > 5
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, timeout=120)
 
 
 def test_json_and_csv_carry_every_figure(spool: Path, capsys: pytest.CaptureFixture[str]) -> None:
