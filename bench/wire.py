@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx2
 from openai import OpenAI
@@ -30,12 +31,26 @@ def tracer_provider() -> TracerProvider:
     return provider
 
 
-class BareOpenAI(OpenAI):
-    """A client with the SDK's own functions, whether the hooks are on or not: they sit on its base class."""
+_REQUEST = SyncAPIClient.__dict__["request"]
+_PROCESS_RESPONSE = SyncAPIClient.__dict__["_process_response"]
+_PROCESS_RESPONSE_DATA = BaseClient.__dict__["_process_response_data"]
 
-    request = SyncAPIClient.__dict__["request"]
-    _process_response = SyncAPIClient.__dict__["_process_response"]
-    _process_response_data = BaseClient.__dict__["_process_response_data"]
+
+class BareOpenAI(OpenAI):
+    """A client with the SDK's own functions, whether the hooks are on or not.
+
+    They sit on its base class, and would come here too if these were the same functions.
+    """
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        """The SDK's own, with its retries."""
+        return _REQUEST(self, *args, **kwargs)
+
+    def _process_response(self, *args: Any, **kwargs: Any) -> Any:
+        return _PROCESS_RESPONSE(self, *args, **kwargs)
+
+    def _process_response_data(self, *args: Any, **kwargs: Any) -> Any:
+        return _PROCESS_RESPONSE_DATA(self, *args, **kwargs)
 
 
 def client(kind: type[OpenAI]) -> OpenAI:
