@@ -101,7 +101,8 @@ def measure(name: str, operation: Operation, plan: Plan) -> Measurement:
 
 
 def _calibrate(operation: Operation, plan: Plan) -> int:
-    """How many repetitions fill a block. Warms `operation` up on the way."""
+    """How many repetitions fill a block. The first one only warms `operation` up: it may import half a library."""
+    operation()
     count = 1
     while True:
         spent = _time(operation, count) * count / _NS
