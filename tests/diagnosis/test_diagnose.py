@@ -96,6 +96,23 @@ print({hook.state for hook in found.hooks if hook.module.startswith("openai")})
     assert done.stdout.splitlines() == ["False [] True", "{'out'}"]
 
 
+class StandIn:
+    """For a package that is not installed."""
+
+    @property
+    def __class__(self) -> Any:
+        raise ImportError
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None: ...
+
+
+def test_what_cannot_be_asked_for_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is passed over, in the SDK's modules too."""
+    monkeypatch.setattr("openai._base_client.lazy", StandIn(), raising=False)
+    assert taskmeter.diagnose().versions["openai"]
+
+
 def test_nothing_is_hooked() -> None:
     """That is what a program forgets first."""
     assert "no client is observed: instrument() was not called" in said(taskmeter.diagnose(), "action")

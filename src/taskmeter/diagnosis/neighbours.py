@@ -79,7 +79,8 @@ def _functions(sdk: str) -> Iterator[tuple[type, str, Any]]:
     for name, module in list(sys.modules.items()):
         if name.startswith(parts):
             for owner in list(getattr(module, "__dict__", {}).values()):
-                if isinstance(owner, type) and owner.__module__ in (name, sdk):  # public ones say the latter
+                # By `type`: Anthropic 0.50 has a stand-in for a missing package, which raises when asked for its class.
+                if issubclass(type(owner), type) and owner.__module__ in (name, sdk):  # public ones say the latter
                     yield from ((owner, attribute, value) for attribute, value in list(vars(owner).items()))
 
 
