@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from types import FunctionType, MethodType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from taskmeter.capture import is_hook
 from taskmeter.diagnosis.records import Neighbour
@@ -81,7 +81,8 @@ def _functions(sdk: str) -> Iterator[tuple[type, str, Any]]:
             for owner in list(getattr(module, "__dict__", {}).values()):
                 # By `type`: Anthropic 0.50 has a stand-in for a missing package, which raises when asked for its class.
                 if issubclass(type(owner), type) and owner.__module__ in (name, sdk):  # public ones say the latter
-                    yield from ((owner, attribute, value) for attribute, value in list(vars(owner).items()))
+                    kind = cast("type[object]", owner)
+                    yield from ((kind, attribute, value) for attribute, value in list(vars(kind).items()))
 
 
 def _is_proxy(function: object) -> bool:
