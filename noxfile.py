@@ -65,7 +65,7 @@ def sdks(session: nox.Session, openai: str, anthropic: str) -> None:
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The oldest of everything that pyproject.toml allows: SDKs, OpenTelemetry and the rest."""
-    session.install("--group", "capture")
+    session.install("--group", "capture", "scipy")
     session.run("uv", "pip", "uninstall", "mcp", external=True)  # it needs a newer pydantic
     packages = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-semantic-conventions", "pydantic", "wrapt")
     session.install(

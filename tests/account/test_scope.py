@@ -26,7 +26,7 @@ def test_nothing_of_a_task_that_has_ended_waits_for_the_garbage_collector() -> N
     gc.disable()
     try:
         a_task()
-        alive = [each for each in gc.get_objects() if isinstance(each, Ledger | Scope | Answers | ToolRuns)]
+        alive = [each for each in gc.get_objects() if type(each) in (Ledger, Scope, Answers, ToolRuns)]
     finally:
         gc.enable()
     assert alive == []

@@ -327,7 +327,7 @@ class _Run:
     async def asynchronously(self, kit: Kit) -> Any:
         async with getattr(kit, f"a{self.family.provider}")(**dict(self.ending.options)) as client:
             if self.ending.act == "cancel":
-                return await _cancelled(self._start(client))
+                return await _cancelled(self._start(client), kit)
             result = await self._start(client)
             if not hasattr(result, "__stream__"):
                 return result
@@ -377,8 +377,9 @@ class _Run:
         await reader
 
 
-async def _cancelled(answer: Any) -> Any:
+async def _cancelled(answer: Any, kit: Kit) -> Any:
     waiting = asyncio.ensure_future(answer)
-    await asyncio.sleep(0.15)
+    while not kit.asked():
+        await asyncio.sleep(0.01)
     waiting.cancel()
     return await waiting

@@ -122,8 +122,12 @@ class AsyncToStub(HTTP.AsyncBaseTransport):
 class Kit:
     """Clients for one stub. `public` ones believe that they talk to the provider's own host."""
 
-    def __init__(self, url: str, *, traced: Any = False, public: bool = False) -> None:
+    def __init__(
+        self, url: str, *, traced: Any = False, public: bool = False, asked: Callable[[], bool] = lambda: True
+    ) -> None:
         self.url = url
+        self.asked = asked
+        """Whether the stub has got a request."""
         self._public = public
         self._traced = traced
         self._open: list[Any] = []
@@ -204,7 +208,7 @@ def stubbed(*replies: Any) -> Iterator[StubProvider]:
 def run_bare(program: Program, replies: tuple[Any, ...], **kit: Any) -> Any:
     """Outcome and request bodies of `program` without us."""
     with stubbed(*replies) as stub:
-        seen = outcome(program, Kit(stub.url, **kit))
+        seen = outcome(program, Kit(stub.url, asked=lambda: bool(stub.requests), **kit))
         return seen, [request.body for request in stub.requests]
 
 
@@ -212,6 +216,6 @@ def run_metered(program: Program, replies: tuple[Any, ...], meter: Meter, **kit:
     """The same inside a task, with what the task says of itself."""
     task: Task
     with stubbed(*replies) as stub, track_task("test") as task:
-        seen = outcome(program, Kit(stub.url, **kit))
+        seen = outcome(program, Kit(stub.url, asked=lambda: bool(stub.requests), **kit))
         bodies = [request.body for request in stub.requests]
     return SimpleNamespace(seen=seen, bodies=bodies, task=task)

@@ -337,10 +337,15 @@ def message_helper_left(kit: Kit) -> Any:
         return [next(stream).type for _ in range(3)]
 
 
+async def _asked(kit: Kit) -> None:
+    while not kit.asked():
+        await asyncio.sleep(0.01)
+
+
 async def chat_cancelled(kit: Kit) -> Any:
     async with kit.aopenai() as client:
         task = asyncio.create_task(client.chat.completions.create(**CHAT))
-        await asyncio.sleep(0.3)
+        await _asked(kit)
         task.cancel()
         await task
 
@@ -348,7 +353,7 @@ async def chat_cancelled(kit: Kit) -> Any:
 async def message_cancelled(kit: Kit) -> Any:
     async with kit.aanthropic() as client:
         task = asyncio.create_task(client.messages.create(**MESSAGE))
-        await asyncio.sleep(0.3)
+        await _asked(kit)
         task.cancel()
         await task
 
@@ -360,7 +365,7 @@ async def chat_stream_cancelled(kit: Kit) -> Any:
 
     async with kit.aopenai() as client:
         task = asyncio.create_task(read(await client.chat.completions.create(**CHAT, stream=True)))
-        await asyncio.sleep(0.3)
+        await _asked(kit)
         task.cancel()
         await task
 

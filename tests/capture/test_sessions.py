@@ -319,15 +319,24 @@ LIVE = {"id": "live_1", "model": "gpt-live-1"}
 STARTED = {"type": "session.started", "event_id": "1", "session": LIVE}
 SO_FAR = {"type": "session.usage.updated", "event_id": "2", "usage": {"seconds": 12.0}}
 CLOSED = {"type": "session.closed", "event_id": "3", "reason": "expired", "session": LIVE, "usage": {"seconds": 36.0}}
+PAUSED = {**CLOSED, "usage": {"seconds": 48, "active_seconds": 36, "paused_seconds": 12}}
+ABSURD = {**CLOSED, "usage": {"seconds": 36, "paused_seconds": 48}}
 
 
 @pytest.mark.parametrize(
     ("answer", "usd", "status"),
-    [([SO_FAR, CLOSED], Decimal("0.03"), "exact"), ([SO_FAR], Decimal("0.01"), "estimated"), ([], None, "unpriced")],
-    ids=["closed", "cut", "unstated"],
+    [
+        ([SO_FAR, CLOSED], Decimal("0.03"), "exact"),
+        ([SO_FAR, PAUSED], Decimal("0.03"), "partial"),
+        ([SO_FAR, ABSURD], Decimal("0.03"), "partial"),
+        ([SO_FAR], Decimal("0.01"), "estimated"),
+        ([], None, "unpriced"),
+    ],
+    ids=["closed", "paused", "absurd", "cut", "unstated"],
 )
 def test_live_session_is_billed_by_time(meter: Meter, answer: list[Any], usd: Decimal | None, status: str) -> None:
-    """$3 an hour, by the last cumulative duration; responses of the models it delegates to are calls of their own."""
+    """$3 an hour, by the last cumulative duration; what paused time in it costs nobody knows. Responses of the models it
+    delegates to are calls of their own."""
     delegated = [{"type": "response.event", "event_id": "9", "event": event} for event in over_socket("resp_9")]
     with socket([*delegated, *answer], greeting=[STARTED]) as address, track_task("test") as task:
         live(address)

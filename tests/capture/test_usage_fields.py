@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from taskmeter.capture.anthropic import Anthropic
 from taskmeter.capture.openai import OpenAI
 from taskmeter.capture.reading import Reading
-from taskmeter.capture.session_usage import read_session_response, read_transcription, session_time
+from taskmeter.capture.session_usage import read_live_usage, read_session_response, read_transcription
 from tests.capture.sdks import OLD
 
 _OPENAI, _ANTHROPIC = OpenAI(), Anthropic()
@@ -49,7 +49,7 @@ READERS: Final[dict[str, Callable[[Any], Reading]]] = {
     "openai.types.beta.realtime.realtime_response_usage": lambda usage: read_session_response({"usage": usage}),
     "openai.types.realtime.conversation": lambda usage: read_transcription({"usage": usage}),
     "openai.types.beta.realtime.conversation": lambda usage: read_transcription({"usage": usage}),
-    "openai.types.live.session_usage": lambda usage: Reading(session_time(usage["seconds"])),
+    "openai.types.live.session_usage": lambda usage: read_live_usage(usage) or Reading(),
     "openai.types.responses.response:ToolUsage": _beside("tool_usage", **DRAWS),
     "openai.types.beta.beta_response:ToolUsage": _beside("tool_usage", **DRAWS),
     "openai.types.images_response:SvgUsage": _beside("svg_usage"),
@@ -76,6 +76,7 @@ NO_CHARGE: Final[dict[str, str]] = {
     r"(accepted|rejected)_prediction_tokens$": "inside the completion tokens, at their price",
     r"web_fetch_requests$": "free",
     r"cache_creation\.ephemeral_5m_input_tokens$": "what is written lives 5 minutes unless said otherwise",
+    r"^active_seconds$": "what is left of the total without the paused seconds",
     r"ttl_30m_tokens$": "what is written lives 30 minutes unless said otherwise",
 }
 """Counts that change nothing alone, and why."""

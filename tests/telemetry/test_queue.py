@@ -217,7 +217,7 @@ def test_a_span_that_is_not_sampled_is_not_taken() -> None:
 def target_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     def made(receiver: Receiver) -> OtlpTarget:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.3")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         return OtlpTarget("http/protobuf")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from taskmeter._bounds import bounded
 from taskmeter.capture.openai_tokens import read_tokens
 from taskmeter.capture.openai_usage import milliseconds
 from taskmeter.capture.reading import Reading, field, text_field
@@ -28,6 +31,21 @@ def read_transcription(event: object) -> Reading:
     if tokens is not None:
         return Reading(Usage(tokens), gap="; ".join(wrong))
     return Reading(session_time(field(event, "usage", "seconds")))
+
+
+def read_live_usage(usage: object) -> Reading | None:
+    """Of a live session so far; `None` for anything that states no duration. Paused time is in it, at a price of its
+    own that nobody publishes: the rest is billed at the known one."""
+    seconds: Any = field(usage, "seconds")
+    paused: Any = field(usage, "paused_seconds")
+    if session_time(seconds) is None:
+        return None
+    if paused is None or paused == 0:
+        return Reading(session_time(seconds))
+    if session_time(paused) is None or paused > seconds:
+        return Reading(session_time(seconds), gap=f"{bounded(str(paused))} paused seconds of {seconds} make no sense")
+    gap = f"{paused} paused seconds are billed at a price that is not known"
+    return Reading(session_time(seconds - paused), gap=gap)
 
 
 def session_time(seconds: object) -> Usage | None:

@@ -23,9 +23,8 @@ from taskmeter.capture.events import EventCall, Server
 from taskmeter.capture.hooks import Hook
 from taskmeter.capture.openai import OpenAI
 from taskmeter.capture.reading import Reading, field, text_field
-from taskmeter.capture.session_usage import read_session_response, read_transcription, session_time
+from taskmeter.capture.session_usage import read_live_usage, read_session_response, read_transcription
 from taskmeter.pricing import provider_of
-from taskmeter.records import Usage
 from taskmeter.telemetry import collected
 
 _CONNECTIONS: Final = (
@@ -38,8 +37,8 @@ _CONNECTIONS: Final = (
     ("openai.resources.live.sideband", "SidebandConnection"),
     ("openai.resources.live.forks", "ForksConnection"),
 )
-_BASES: Final = (("openai._websocket_connection", "WebSocketConnectionBase"), _CONNECTIONS[1])
-"""Where connections are made and closed; the oldest has no base class."""
+_BASES: Final = (("openai._websocket_connection", "WebSocketConnectionBase"), *_CONNECTIONS)
+"""Where connections are made and closed: in a base class, or before there was one in each by itself."""
 
 _ENDED: Final = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
@@ -74,7 +73,7 @@ class Session:
         self._open: dict[str, EventCall] = {}
         self._whole: EventCall | None = None
         """The session itself, where that is billed by its duration."""
-        self._whole_usage: Usage | None = None
+        self._whole_so_far: Reading | None = None
         self._lock = Lock()
 
     def received(self, message: bytes | str) -> None:
@@ -118,7 +117,7 @@ class Session:
         )
         if self._whole is None and (kind == "session.started" or (kind == "session.created" and self._translates)):
             operation = "translation" if self._translates else "live"
-            self._whole, self._whole_usage = self._begin(operation, text_field(session, "id")), None
+            self._whole, self._whole_so_far = self._begin(operation, text_field(session, "id")), None
 
     def _created(self, response: object) -> None:
         name = text_field(response, "id")
@@ -146,17 +145,16 @@ class Session:
             call.end(reading, error_type=(code or "failed") if failed else None)
 
     def _metered_so_far(self, kind: str, event: object) -> None:
-        used = session_time(field(event, "usage", "seconds"))
-        if used is not None:
-            self._whole_usage = used
+        self._whole_so_far = read_live_usage(field(event, "usage")) or self._whole_so_far
         if kind == "session.closed":
             self._end_whole("the session is billed by its duration, which was not stated", error_type=None, cut=False)
 
     def _end_whole(self, unstated: str, error_type: str | None, *, cut: bool) -> None:
         whole, self._whole = self._whole, None
         if whole is not None and self._is_first(whole):
-            doubt = unstated if self._whole_usage is None else "the duration last stated" if cut else ""
-            whole.end(Reading(self._whole_usage, doubt=doubt), error_type=error_type)
+            stated = self._whole_so_far
+            doubt = unstated if stated is None else "the duration last stated" if cut else ""
+            whole.end((stated or Reading())._replace(doubt=doubt), error_type=error_type)
 
     def _begin(self, operation: str, name: str | None = None) -> EventCall:
         here = origins.here()
