@@ -379,7 +379,6 @@ class _Run:
 
 async def _cancelled(answer: Any, kit: Kit) -> Any:
     waiting = asyncio.ensure_future(answer)
-    while not kit.asked():
-        await asyncio.sleep(0.01)
+    await kit.was_asked()
     waiting.cancel()
     return await waiting

@@ -126,11 +126,17 @@ class Kit:
         self, url: str, *, traced: Any = False, public: bool = False, asked: Callable[[], bool] = lambda: True
     ) -> None:
         self.url = url
-        self.asked = asked
-        """Whether the stub has got a request."""
+        self._asked = asked
         self._public = public
         self._traced = traced
         self._open: list[Any] = []
+
+    async def was_asked(self) -> None:
+        """Waits until the stub has got a request, which has no event to wait for."""
+        for _ in range(1_000):
+            if self._asked():
+                return
+            await asyncio.sleep(0.01)
 
     def openai(self, **options: Any) -> openai.OpenAI:
         return self._opened(openai.OpenAI(**self._openai(options, HTTP.Client, ToStub)))

@@ -337,15 +337,10 @@ def message_helper_left(kit: Kit) -> Any:
         return [next(stream).type for _ in range(3)]
 
 
-async def _asked(kit: Kit) -> None:
-    while not kit.asked():
-        await asyncio.sleep(0.01)
-
-
 async def chat_cancelled(kit: Kit) -> Any:
     async with kit.aopenai() as client:
         task = asyncio.create_task(client.chat.completions.create(**CHAT))
-        await _asked(kit)
+        await kit.was_asked()
         task.cancel()
         await task
 
@@ -353,7 +348,7 @@ async def chat_cancelled(kit: Kit) -> Any:
 async def message_cancelled(kit: Kit) -> Any:
     async with kit.aanthropic() as client:
         task = asyncio.create_task(client.messages.create(**MESSAGE))
-        await _asked(kit)
+        await kit.was_asked()
         task.cancel()
         await task
 
@@ -365,7 +360,7 @@ async def chat_stream_cancelled(kit: Kit) -> Any:
 
     async with kit.aopenai() as client:
         task = asyncio.create_task(read(await client.chat.completions.create(**CHAT, stream=True)))
-        await _asked(kit)
+        await kit.was_asked()
         task.cancel()
         await task
 

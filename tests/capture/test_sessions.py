@@ -335,8 +335,8 @@ ABSURD = {**CLOSED, "usage": {"seconds": 36, "paused_seconds": 48}}
     ids=["closed", "paused", "absurd", "cut", "unstated"],
 )
 def test_live_session_is_billed_by_time(meter: Meter, answer: list[Any], usd: Decimal | None, status: str) -> None:
-    """$3 an hour, by the last cumulative duration; what paused time in it costs nobody knows. Responses of the models it
-    delegates to are calls of their own."""
+    """$3 an hour, by the last cumulative duration; what paused time in it costs nobody knows. Responses of the
+    models it delegates to are calls of their own."""
     delegated = [{"type": "response.event", "event_id": "9", "event": event} for event in over_socket("resp_9")]
     with socket([*delegated, *answer], greeting=[STARTED]) as address, track_task("test") as task:
         live(address)
