@@ -68,6 +68,7 @@ SHORT: Final[Mapping[str, str]] = {
     "provider": names.PROVIDER,
     "written": names.CACHE_WRITE_TOKENS,
     "cost_source": names.CALL_COST_SOURCE,
+    "origin": names.PRICE_ORIGIN,
     "fingerprint": names.FINGERPRINT,
     "shares": names.CONTEXT_SHARES,
     "carried": names.CONTEXT_CARRIED_TOKENS,
