@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from taskmeter.records import ZERO, add, divide, total
+from taskmeter.reports.coverage import Coverage, coverage_of, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.cohort import PERCENTS
 from taskmeter.reports.engine.matching import read_unmatched
@@ -22,6 +23,7 @@ from taskmeter.reports.outcomes import Outcome, pending_note, unmatched_notes
 from taskmeter.reports.relations import Relations
 from taskmeter.reports.rows import Task
 from taskmeter.reports.text import plain
+from taskmeter.reports.unit_cost_intervals import HEAVY, RowIntervals, heavy_note, read_intervals
 
 _MONEY = Context(prec=60)
 _QUOTIENT = Decimal("1e-12")
@@ -49,6 +51,9 @@ class UnitCost:
     """The part of `total` that was booked after its task had ended, or in another process."""
     cost_per_success: Decimal | None = None
     """All of `total`, failures included, over `succeeded`, to 12 decimals; `None` without a success."""
+    cost_per_success_low: float | None = None
+    cost_per_success_high: float | None = None
+    """Ends of its 95 % interval, a statistic; `None` for fewer than 10 tasks with a price, or 5 successes."""
     success_rate: float | None = None
     """Of the tasks that succeeded, failed or were abandoned, 0 to 1; `None` without any."""
     success_rate_low: float | None = None
@@ -56,6 +61,9 @@ class UnitCost:
     """Ends of the 95 % Wilson interval of `success_rate`."""
     mean: Decimal | None = None
     """Cost of a task, nested ones included, to 12 decimals; like the percentiles, of tasks whose cost is known."""
+    mean_low: float | None = None
+    mean_high: float | None = None
+    """Ends of its 95 % interval; `None` for fewer than 10 tasks."""
     p50: Decimal | None = None
     p90: Decimal | None = None
     p95: Decimal | None = None
@@ -86,6 +94,7 @@ class UnitCost:
     """What the results are worth in all; `None` when nobody said."""
     quality: Decimal | None = None
     """The mean of the scores that were given."""
+    coverage: Coverage
     estimates: tuple[Amount, ...] = ()
     """Which amounts contain estimates."""
     lower_bounds: tuple[Amount, ...] = ()
@@ -118,18 +127,21 @@ def unit_cost(
     By `model` and by `step`, each row has what tasks spent in it themselves. Raises `UsageError` for another group.
     """
     cohort.make_cohort(warehouse, by, since_ns, until_ns)
-    rows = [_task_row(found, warehouse) for found in warehouse.ask(cohort.ROWS)]
+    price_data = read_price_data(warehouse, since_ns, until_ns)
+    intervals = read_intervals(warehouse)
+    rows = [_task_row(found, warehouse, price_data, intervals) for found in warehouse.ask(cohort.ROWS)]
     rows.sort(key=lambda row: (row.kind != "task", -(row.total or ZERO), row.name))
-    outside = _leaf_row(warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})[0], warehouse)
+    (found,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
+    outside = _leaf_row(found, warehouse, price_data)
     if outside is not None:
         rows.append(outside)
-    whole = _total_row(rows, warehouse)
+    whole = _total_row(rows, warehouse, price_data)
     unmatched = tuple(
         outcome
         for outcome in read_unmatched(warehouse)
         if (since_ns is None or outcome.at_ns >= since_ns) and (until_ns is None or outcome.at_ns < until_ns)
     )
-    notes = tuple(_notes(whole, rows, unmatched, warehouse))
+    notes = (*_notes(whole, rows, unmatched, warehouse), *_doubts(rows, intervals))
     return UnitCostReport(warehouse.currency, tuple(rows), whole, notes, unmatched, by)
 
 
@@ -138,7 +150,9 @@ def nearest_rank(ordered: Sequence[_T], percent: int) -> _T | None:
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else None
 
 
-def _task_row(found: Mapping[str, Any], warehouse: Warehouse) -> UnitCost:
+def _task_row(
+    found: Mapping[str, Any], warehouse: Warehouse, price_data: str | None, intervals: Mapping[str, RowIntervals]
+) -> UnitCost:
     kind: Literal["task", "unfinished"] = "unfinished" if found["is_open"] else "task"
     is_known, is_ranked = bool(found["priced"]), bool(found["priced"]) and kind == "task"
     spent = warehouse.known(found["spent"]) if is_known else None
@@ -147,9 +161,9 @@ def _task_row(found: Mapping[str, Any], warehouse: Warehouse) -> UnitCost:
         name=found["grouped"],
         kind=kind,
         **_counts(found),
-        **_amounts(found, spent, warehouse),
+        **_covered(found, _amounts(found, spent, warehouse), price_data),
         cost_per_success=_quotient(spent, succeeded) if spent is not None and succeeded else None,
-        **(_spread(found, warehouse) if is_ranked else {}),
+        **(_spread(found, warehouse) | intervals[found["grouped"]].ends() if is_ranked else {}),
         **(_success_rate(found) if kind == "task" else {}),
         value=warehouse.amount(found["value"]),
         quality=_mean(warehouse.amount(found["quality"]), found["scored"]),
@@ -185,13 +199,14 @@ def _success_rate(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: round(rate, 6) for name, rate in rates.items()}
 
 
-def _leaf_row(found: Mapping[str, Any], warehouse: Warehouse) -> UnitCost | None:
+def _leaf_row(found: Mapping[str, Any], warehouse: Warehouse, price_data: str | None) -> UnitCost | None:
     if not found["leaves"]:
         return None
     is_known = bool(found["priced"]) or not found["unpriced_calls"]
     spent = warehouse.known(found["spent"]) if is_known else None
-    none = dict.fromkeys(("tasks", "succeeded", "failed", "abandoned", "pending", "unfinished"), 0)
-    row = UnitCost(name="(no task)", kind="no_task", **_counts({**found, **none}), **_amounts(found, spent, warehouse))
+    none = {**found, **dict.fromkeys((*_COUNTED, "unpriced"), 0)}
+    amounts = _covered(none, _amounts(found, spent, warehouse), price_data)
+    row = UnitCost(name="(no task)", kind="no_task", **_counts(none), **amounts)
     return replace(
         row,
         estimates=_marked(row, totals=bool(row.estimated), wasted=found["wasted_estimate"]),
@@ -199,7 +214,7 @@ def _leaf_row(found: Mapping[str, Any], warehouse: Warehouse) -> UnitCost | None
     )
 
 
-def _total_row(rows: Sequence[UnitCost], warehouse: Warehouse) -> UnitCost:
+def _total_row(rows: Sequence[UnitCost], warehouse: Warehouse, price_data: str | None) -> UnitCost:
     """Of outermost tasks and of what is outside any; the spending adds what each task spent itself."""
     (found,) = warehouse.ask(cohort.TOTAL)
     outside = [row for row in rows if row.kind == "no_task"]
@@ -212,7 +227,7 @@ def _total_row(rows: Sequence[UnitCost], warehouse: Warehouse) -> UnitCost:
         name="TOTAL",
         kind="total",
         **_counts(summed),
-        **_amounts(summed, own if priced else None, warehouse, outside),
+        **_covered(found, _amounts(summed, own if priced else None, warehouse, outside), price_data),
         **_success_rate(found),
         value=warehouse.amount(found["value"]),
     )
@@ -251,6 +266,20 @@ def _amounts(
         "wasted_share": _share(known["wasted"], spent),
         "estimated_share": _share(known["estimated"], spent),
         "human_minutes": add(warehouse.known(found["minutes"]), total(row.human_minutes for row in besides)),
+    }
+
+
+def _covered(found: Mapping[str, Any], amounts: dict[str, Any], price_data: str | None) -> dict[str, Any]:
+    """The amounts, with how much of them is known. What came of a task that has not ended nobody knows yet."""
+    return amounts | {
+        "coverage": coverage_of(
+            tasks=found["tasks"],
+            unpriced=found["unpriced"],
+            pending=found["pending"] + found["unfinished"],
+            spent=amounts["total"],
+            estimated=amounts["estimated"],
+            price_data=price_data,
+        )
     }
 
 
@@ -296,6 +325,12 @@ def _notes(
             yield from unmatched_notes(unmatched)
         if found["tasks"]:
             yield note(found["tasks"], warehouse.known(found["spent"]), warehouse.currency)
+
+
+def _doubts(rows: Iterable[UnitCost], intervals: Mapping[str, RowIntervals]) -> Iterable[str]:
+    for row in rows:
+        if row.mean_high is not None and (share := intervals[row.name].top_share) is not None and share >= HEAVY:
+            yield heavy_note(plain(row.name), share)
 
 
 def unpriced_note(calls: int, *, reviews: bool) -> str:
