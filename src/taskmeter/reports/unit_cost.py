@@ -19,11 +19,10 @@ from taskmeter.reports.engine.cohort import PERCENTS
 from taskmeter.reports.engine.matching import read_unmatched
 from taskmeter.reports.engine.warehouse import Warehouse
 from taskmeter.reports.intervals import wilson
+from taskmeter.reports.notes import exposed_note, heavy_note, late_note, missing_note, plural, unpriced_note
 from taskmeter.reports.outcomes import Outcome, pending_note, unmatched_notes
-from taskmeter.reports.relations import Relations
-from taskmeter.reports.rows import Task
 from taskmeter.reports.text import plain
-from taskmeter.reports.unit_cost_intervals import HEAVY, RowIntervals, heavy_note, read_intervals
+from taskmeter.reports.unit_cost_intervals import HEAVY, RowIntervals, read_intervals
 
 _MONEY = Context(prec=60)
 _QUOTIENT = Decimal("1e-12")
@@ -311,13 +310,13 @@ def _notes(
     if whole.exposed_attempts:
         yield exposed_note(whole.exposed_attempts)
     if warehouse.unreadable:
-        yield f"{_plural(warehouse.unreadable, 'amount')} in the spool could not be read and count as unknown."
+        yield f"{plural(warehouse.unreadable, 'amount')} in the spool could not be read and count as unknown."
     if any(row.total is None for row in rows):
         yield "unpriced: none of the calls of these tasks could be priced."
     without_price = {found["grouped"]: found["tasks"] for found in warehouse.ask(cohort.DARK)}
     for row in rows:
         if row.p50 is not None and without_price.get(row.name):
-            count = _plural(without_price[row.name], "task")
+            count = plural(without_price[row.name], "task")
             yield f"p50 and p95 of {plain(row.name)} leave out {count} without a price."
     for query, note in ((cohort.PENDING, pending_note), (cohort.LATE, late_note), (cohort.MISSING, missing_note)):
         (found,) = warehouse.ask(query)
@@ -331,52 +330,3 @@ def _doubts(rows: Iterable[UnitCost], intervals: Mapping[str, RowIntervals]) -> 
     for row in rows:
         if row.mean_high is not None and (share := intervals[row.name].top_share) is not None and share >= HEAVY:
             yield heavy_note(plain(row.name), share)
-
-
-def unpriced_note(calls: int, *, reviews: bool) -> str:
-    """What to say about what could not be priced; `reviews` if people's time may be among it."""
-    what = "call or review" if reviews else "call"
-    return f"{_plural(calls, what)} could not be priced: totals that include one are lower bounds."
-
-
-def exposed_note(attempts: int) -> str:
-    """What to say about attempts that got no answer."""
-    return f"{_plural(attempts, 'HTTP request')} got no answer and may be billed all the same: not in any total."
-
-
-def late_notes(tasks: Iterable[Task], currency: str) -> Iterable[str]:
-    """What to say about money that came when the span of its task had ended."""
-    late = [task.own_late for task in tasks if task.own_late]
-    if late:
-        yield late_note(len(late), total(late), currency)
-
-
-def late_note(tasks: int, amount: Decimal, currency: str) -> str:
-    """The same, of so many tasks."""
-    return (
-        f"{_plural(tasks, 'task')}: {amount:f} {currency} was booked after the task had ended, or in "
-        "another process; it is in these figures."
-    )
-
-
-def missing_notes(relations: Relations, missing: dict[str, Decimal]) -> Iterable[str]:
-    """What to say about tasks whose total is more than the sum of the spans recorded in them."""
-    lost = [
-        gap
-        for task_id, gap in missing.items()
-        if all(around.id not in missing for around in relations.ancestors(relations.tasks[task_id]))
-    ]
-    if lost:
-        yield missing_note(len(lost), total(lost), relations.currency)
-
-
-def missing_note(tasks: int, amount: Decimal, currency: str) -> str:
-    """The same, of so many tasks."""
-    return (
-        f"{_plural(tasks, 'task')}: the spans recorded inside add up to {amount:f} {currency} "
-        "less than the task's total (sampled, lost or not yet flushed); totals are the tasks' own."
-    )
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun.replace(' or ', 's or ')}s"

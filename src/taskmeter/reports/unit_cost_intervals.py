@@ -72,11 +72,3 @@ def _of_row(found: Mapping[str, Any], unit: float) -> RowIntervals:
             sums = Sums(count, known("x"), known("x2", 2), known("x3", 3), succeeded, *of_ok)
             per_success = skewed_ratio(sums, known("top_x"), largest_counts=found["top_ok"])
     return RowIntervals(per_success, mean, found["top"] / found["c"] if found["c"] else None)
-
-
-def heavy_note(name: str, share: float) -> str:
-    """What to say where one task of `name`, which is safe to print, has much of the money."""
-    return (
-        f"{name}: one task has {share:.0%} of the money. Its intervals cannot know how often such a one comes, and may "
-        "be too narrow."
-    )
