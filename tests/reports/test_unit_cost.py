@@ -49,6 +49,12 @@ def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
         "retries": 5,
         "wasted": Decimal("0.7"),
         "wasted_share": 0.666667,
+        "waste": {"failed_task": Decimal("0.3"), "abandoned_task": Decimal("0.4")},
+        "reasoning_cost": Decimal(0),
+        "reasoning_share": 0.0,
+        "cache_saved": Decimal(0),
+        "outside_model": Decimal(0),
+        "outside_model_share": 0.0,
         "estimated": Decimal("0.25"),
         "estimated_share": 0.238095,
         "unpriced_calls": 0,
@@ -66,6 +72,9 @@ def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
         "p99": Decimal("0.4"),
         "max": Decimal("0.4"),
         "tail_share": 0.380952,
+        "max_over_median": 2.0,
+        "over_50x_median": 0,
+        "over_50x_share": 0.0,
         "single_call_multiple": 1.0,
     }
     marks = ("total", "cost_per_success", "p50", "p95", "wasted")

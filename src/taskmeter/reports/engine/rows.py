@@ -118,7 +118,7 @@ WITH RECURSIVE above(trace, charge, span) AS (
     SELECT a.trace, a.charge, s.parent FROM above a JOIN skeleton s ON s.trace = a.trace AND s.span = a.span
     WHERE s.is_row IS NOT true
 )
-SELECT a.trace, a.charge, a.span AS call, {', '.join(f'c.{name}' for name in (*_OF_MONEY, *_OF_INPUT))}
+SELECT a.trace, a.charge, a.span AS call, {", ".join(f"c.{name}" for name in (*_OF_MONEY, *_OF_INPUT))}
 FROM above a
 JOIN skeleton s ON s.trace = a.trace AND s.span = a.span AND s.open
 JOIN spans c ON c.trace = a.trace AND c.span = a.charge AND c.task_id IS NOT DISTINCT FROM s.owner
