@@ -81,6 +81,20 @@ def coverage_of(
     )
 
 
+def with_coverage(found: Mapping[str, Any], amounts: dict[str, Any], price_data: str | None) -> dict[str, Any]:
+    """The `total` and the `estimated` amount of a row, and what else there is, with its coverage."""
+    return amounts | {
+        "coverage": coverage_of(
+            tasks=found["tasks"],
+            unpriced=found["unpriced"],
+            pending=found["pending"] + found["unfinished"],
+            spent=amounts["total"],
+            estimated=amounts["estimated"],
+            price_data=price_data,
+        )
+    }
+
+
 def read_price_data(warehouse: Warehouse, since_ns: int | None, until_ns: int | None) -> str | None:
     """By what the calls of the tasks in `chosen` were priced, and those in a window that are in no task."""
     if since_ns is None and until_ns is None:

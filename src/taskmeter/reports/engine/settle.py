@@ -72,7 +72,8 @@ INSERT INTO raw_tasks BY NAME
 SELECT task_id AS id, coalesce(arg_min(task_name, (start_ns, span)), '(unnamed)') AS name,
     arg_min(task_key, (start_ns, span)) AS key, arg_min(customer, (start_ns, span)) AS customer,
     'unfinished' AS outcome, false AS in_remote, zero() AS own, false AS unreadable,
-    {_each("0 AS {0}", (*COUNTS, *REPEATS))}, {_each("zero() AS waste_{0}")}, zero() AS minutes, zero() AS retry_seconds,
+    {_each("0 AS {0}", (*COUNTS, *REPEATS))}, {_each("zero() AS waste_{0}")},
+    zero() AS minutes, zero() AS retry_seconds,
     min(start_ns) AS start_ns, max(end_ns) AS end_ns, min(service) AS service, min(version) AS version,
     arg_min(attributes, (start_ns, span)) AS attributes, 0 AS depth
 FROM spans SEMI JOIN missing USING (task_id)
@@ -135,9 +136,8 @@ _OPEN = "outcome = 'unfinished'"
 
 def _or_rest(said: str, rest: str) -> dict[str, str]:
     """What is added to each class: `rest`, all that a task cost besides, where its outcome, by `said`, is of that."""
-    lost = {
-        waste: f" + CASE WHEN {said} = '{outcome}' THEN {rest} ELSE zero() END" for outcome, waste in OF_OUTCOME.items()
-    }
+    added = " + CASE WHEN {} = '{}' THEN {} ELSE zero() END"
+    lost: dict[str, str] = {waste: added.format(said, outcome, rest) for outcome, waste in OF_OUTCOME.items()}
     return {waste: lost.get(waste, "") for waste in CLASSES}
 
 
@@ -186,7 +186,7 @@ _WASTE_SINCE = ", ".join(
     for waste, rest in _or_rest("last IS NOT NULL AND verdict", "good").items()
 )
 # What a task wasted without what its own word for it made waste: of that only what is in nested tasks is left.
-_UNSAID = {
+_UNSAID: dict[str, str] = {
     **{
         waste: f"CASE WHEN last IS NOT NULL AND outcome = '{outcome}' THEN least(end_{waste}, said_{waste}) "
         f"ELSE end_{waste} END"
