@@ -78,13 +78,10 @@ def check_parts(report: UnitCostReport, divided: BreakdownReport, known: Mapping
             truth = known.get((row.name, row.kind == "unfinished"), Truth())
             said = (row.context_tax, row.reasoning_cost, row.cache_saved, row.outside_model)
             assert (said, row.unmeasured_calls) == (truth.figures(row.calls), truth.unmeasured), row
-        if row.waste is not None:
-            assert total(row.waste.values()) == row.wasted
         same = next(each for each in (*divided.rows, divided.total) if (each.name, each.kind) == (row.name, row.kind))
-        assert (row.wasted, row.waste) == (
-            same.waste.wasted if row.total is not None else None,
-            {part.waste: part.amount for part in same.waste.classes} if row.total is not None else None,
-        )
+        if row.waste is not None:
+            assert total(row.waste.values()) == row.wasted == same.waste.wasted
+            assert row.waste == {part.waste: part.amount for part in same.waste.classes}
         assert row.unmeasured_calls == same.context.unmeasured_calls
         if row.context_tax:
             assert same.context.carried is not None

@@ -29,6 +29,8 @@ from taskmeter.spool.read import SpoolReading
 from tests.simulated_tables import write_tables
 from tests.simulation import Step, Workflow, draw, write_spool
 
+pytestmark = pytest.mark.timeout(900)
+
 SEEDS = 200
 LEAST, MOST = (int(end) for end in binom.interval(0.999, SEEDS, 0.95))
 
@@ -156,8 +158,8 @@ def held_by(report: Report, directory: Path, workflow: Workflow, tasks: int) -> 
         return report(warehouse, workflow)
 
 
-def assert_nominal(held: dict[str, int], least: int = LEAST) -> None:
-    assert {name: count for name, count in held.items() if not least <= count <= MOST} == {}
+def assert_nominal(held: dict[str, int], least: int = LEAST, most: int = MOST) -> None:
+    assert {name: count for name, count in held.items() if not least <= count <= most} == {}
 
 
 @pytest.mark.parametrize(("report", "workflow"), [(of_report, MODERATE), (of_value, MODERATE), (of_steps, THREE)])
@@ -194,8 +196,8 @@ def test_intervals_of_heavy_tails(report: Report, workflow: Workflow, tasks: int
     ids=["three", "ten"],
 )
 def test_intervals_of_many_steps(workflow: Workflow, tasks: int, tmp_path: Path) -> None:
-    """Ten steps in a row, and few tasks."""
-    assert_nominal(held_by(of_steps, tmp_path, workflow, tasks), 176)
+    """Ten steps in a row, and few tasks: what a step of 30 runs loses that hardly ever fails may be held by all."""
+    assert_nominal(held_by(of_steps, tmp_path, workflow, tasks), 176, SEEDS if tasks == 30 else MOST)
 
 
 @pytest.mark.fuzz

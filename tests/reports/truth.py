@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from taskmeter import _semconv as names
+from taskmeter.records import add
 from taskmeter.reports.relations import Relations
 from taskmeter.reports.rows import Leaf, Task
 
@@ -27,7 +28,7 @@ class Part:
         if amount is None:
             self.unknown += 1
         else:
-            self.amount += amount
+            self.amount = add(self.amount, amount)
             self.known += 1
 
     @property
@@ -115,9 +116,12 @@ def _take(truth: Truth, leaf: Leaf, said: Attributes) -> None:
     if leaf.tokens is not None and leaf.tokens.cached and said.get(names.CACHE_SAVED) is None and priceless:
         truth.saved.take(None)
     is_model = leaf.kind == "call" or said.get(names.CHARGE_CATEGORY) == "model" or names.CALL_COST in said
-    if not is_model and (leaf.cost is not None or leaf.status == "unpriced"):
+    if not is_model and leaf.cost is not None:
         truth.elsewhere.take(leaf.cost)
-        truth.elsewhere.unknown += leaf.status == "unpriced" and leaf.cost is not None
+    # What an outcome tells of is people's time: there is some.
+    is_people = leaf.cost is None and said[names.SPAN_KIND] == "outcome"
+    if not is_model and (leaf.status == "unpriced" or is_people):
+        truth.elsewhere.take(None)
 
 
 def _shares(text: str | None) -> dict[str, tuple[int, Decimal | None]] | None:

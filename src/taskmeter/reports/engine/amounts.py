@@ -30,7 +30,8 @@ CREATE MACRO decimals(x) AS CASE WHEN contains(x, '.') THEN length(x) - instr(x,
 CREATE MACRO exponent(x) AS CASE WHEN contains(x, 'e') THEN split_part(x, 'e', 2)::INTEGER ELSE 0 END;
 CREATE MACRO readable(x) AS CASE WHEN regexp_full_match(x, '{_READABLE}') THEN x END;
 CREATE MACRO sensible(x) AS CASE WHEN abs(x) < {_LARGEST} THEN x::VARCHAR END;
-CREATE MACRO of_double(x) AS greatest(0, decimals(split_part(x, 'e', 1)) - exponent(x));
+CREATE MACRO of_double(x) AS CASE WHEN contains(x, 'e')
+    THEN greatest(0, decimals(split_part(x, 'e', 1)) - exponent(x)) ELSE decimals(x) END;
 """
 _DECIMAL = """
 CREATE MACRO money(x) AS readable(x)::DECIMAL(38, {scale});
