@@ -18,7 +18,7 @@ from taskmeter.reports.coverage import SUMS, cover, read_price_data_of
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.warehouse import Warehouse
 from taskmeter.reports.intervals import holm, newcombe
-from taskmeter.reports.render_coverage import pending_gap, price_gaps
+from taskmeter.reports.notes import pending_gap, price_gaps
 from taskmeter.reports.resampling import Change, change_of, linear_ratio, quantile, quantile_change, ratio
 from taskmeter.reports.selectors import Selector
 from taskmeter.reports.text import plain

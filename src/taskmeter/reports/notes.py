@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
+
+from taskmeter.reports.coverage import Coverage
+from taskmeter.reports.text import percent
 
 
 def unpriced_note(calls: int, *, reviews: bool) -> str:
@@ -30,6 +34,20 @@ def missing_note(tasks: int, amount: Decimal, currency: str) -> str:
         f"{plural(tasks, 'task')}: the spans recorded inside add up to {amount:f} {currency} "
         "less than the task's total (sampled, lost or not yet flushed); totals are the tasks' own."
     )
+
+
+def price_gaps(name: str, cover: Coverage) -> Iterable[str]:
+    """What to say about the costs of `name`, which is safe to print, where not all of them are known."""
+    if cover.priced_share is not None and cover.priced_share < 1:
+        yield f"{name}: {percent(1 - cover.priced_share)} of its tasks have calls without a price: a lower bound."
+    if cover.estimated_share:
+        yield f"{name}: {percent(cover.estimated_share)} of its cost is estimated."
+
+
+def pending_gap(name: str, cover: Coverage) -> Iterable[str]:
+    """The same about outcomes that are not known yet."""
+    if cover.pending_share:
+        yield f"{name}: {percent(cover.pending_share)} of its tasks have no outcome yet, and count as no success."
 
 
 def heavy_note(name: str, share: float) -> str:

@@ -78,6 +78,7 @@ class Estimate:
     lowest: tuple[float, float]
     """`at` and `error` with more of the task that pulls the ratio down most."""
     highest: tuple[float, float]
+    """The same with more of the one that pulls it up most."""
     is_log: bool
 
     def interval(self, level: float = LEVEL) -> Interval:

@@ -18,7 +18,7 @@ from taskmeter.reports.coverage import SUMS, Coverage, cover, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.warehouse import Warehouse
 from taskmeter.reports.intervals import Interval, Sums, rounded, skewed_ratio, wilson
-from taskmeter.reports.render_coverage import price_gaps
+from taskmeter.reports.notes import price_gaps
 from taskmeter.reports.text import money, plain
 from taskmeter.reports.unit_cost_intervals import LEAST
 

@@ -17,8 +17,7 @@ from taskmeter.reports.coverage import SUMS, Coverage, cover, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.warehouse import Warehouse
 from taskmeter.reports.intervals import Interval, rounded, wilson
-from taskmeter.reports.notes import heavy_note
-from taskmeter.reports.render_coverage import pending_gap, price_gaps
+from taskmeter.reports.notes import heavy_note, pending_gap, price_gaps
 from taskmeter.reports.text import plain
 from taskmeter.reports.unit_cost_intervals import HEAVY
 from taskmeter.reports.value_result import Minutes, ValueReport, ValueRow, Verdict, Work
