@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 from taskmeter.errors import SpoolError
 from taskmeter.records import ZERO, add
 from taskmeter.reports.context_section import ContextSection, context_section
+from taskmeter.reports.coverage import Coverage, coverage_of, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.spending import Spending, spendings
 from taskmeter.reports.engine.warehouse import Warehouse
@@ -40,6 +41,7 @@ class BreakdownRow:
     unpriced_calls: int
     waste: WasteSection
     context: ContextSection
+    coverage: Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def breakdown(
     """
     _check(wanted, warehouse)
     cohort.make_cohort(warehouse, "name", since_ns, until_ns)
+    price_data = read_price_data(warehouse, since_ns, until_ns)
     if wanted:
         cohort.narrow(warehouse, wanted)
     spent = spendings(warehouse, "name", since_ns, until_ns, outside=not wanted, parts=True)
@@ -75,6 +78,7 @@ def breakdown(
             "unfinished" if found["is_open"] else "task",
             _read(found, warehouse),
             spent.of(found["grouped"], is_open=found["is_open"]),
+            price_data,
         )
         for found in warehouse.ask(cohort.DIVIDED)
     ]
@@ -84,9 +88,9 @@ def breakdown(
         for query, window in ((cohort.DIVIDED_TOTAL, None), (cohort.OUTSIDE, {"since": since_ns, "until": until_ns}))
     )
     if outside["leaves"] and not wanted:
-        rows.append(_row("(no task)", "no_task", outside, spent.outside))
+        rows.append(_row("(no task)", "no_task", outside, spent.outside, price_data))
         whole = _plus(whole, outside)
-    row = _row("TOTAL", "total", whole, spent.total)
+    row = _row("TOTAL", "total", whole, spent.total, price_data)
     notes = tuple(_notes(row, bool(whole["minutes"]), warehouse))
     return BreakdownReport(warehouse.currency, tuple(rows), row, notes)
 
@@ -122,7 +126,7 @@ _COUNTS = ("retries", "unpriced_calls", "exposed_attempts")
 _MARKS = ("wasted_estimate", "wasted_bound")
 
 
-def _row(name: str, kind: Kind, found: Mapping[str, Any], spent: Spending) -> BreakdownRow:
+def _row(name: str, kind: Kind, found: Mapping[str, Any], spent: Spending, price_data: str | None) -> BreakdownRow:
     total: Decimal | None = found["spent"]
     if total is None and not found["unpriced_calls"]:
         total = ZERO
@@ -136,6 +140,14 @@ def _row(name: str, kind: Kind, found: Mapping[str, Any], spent: Spending) -> Br
         unpriced_calls=int(found["unpriced_calls"]),
         waste=waste_section(found, by_class, total),
         context=context_section(spent),
+        coverage=coverage_of(
+            tasks=found.get("tasks", 0),
+            unpriced=found.get("unpriced", 0),
+            pending=found.get("pending", 0) + found.get("unfinished", 0),
+            spent=total,
+            estimated=found["estimated"] or ZERO,
+            price_data=price_data,
+        ),
     )
 
 

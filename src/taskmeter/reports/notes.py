@@ -32,6 +32,14 @@ def missing_note(tasks: int, amount: Decimal, currency: str) -> str:
     )
 
 
+def heavy_note(name: str, share: float) -> str:
+    """What to say where one task of `name`, which is safe to print, has much of the money."""
+    return (
+        f"{name}: one task has {share:.0%} of the money. Its intervals cannot know how often such a one comes, and may "
+        "be too narrow."
+    )
+
+
 def plural(count: int, noun: str) -> str:
     """So many of them."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun.replace(' or ', 's or ')}s"

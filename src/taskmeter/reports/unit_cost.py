@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from taskmeter.records import ZERO, add, divide, total
+from taskmeter.reports.coverage import Coverage, read_price_data, with_coverage
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.cohort import PERCENTS
 from taskmeter.reports.engine.matching import read_unmatched
@@ -23,6 +24,7 @@ from taskmeter.reports.notes import exposed_note, late_note, missing_note, plura
 from taskmeter.reports.outcomes import Outcome, pending_note, unmatched_notes
 from taskmeter.reports.parts import estimated_parts, lacking_parts, parts_of
 from taskmeter.reports.text import plain
+from taskmeter.reports.unit_cost_intervals import RowIntervals, doubts, read_intervals
 from taskmeter.reports.waste import in_order, plus
 from taskmeter.reports.waste_section import waste_of
 
@@ -62,6 +64,9 @@ class UnitCost:
     """The part of `total` that was booked after its task had ended, or in another process."""
     cost_per_success: Decimal | None = None
     """All of `total`, failures included, over `succeeded`, to 12 decimals; `None` without a success."""
+    cost_per_success_low: float | None = None
+    cost_per_success_high: float | None = None
+    """Ends of its 95 % interval, a statistic; `None` for fewer than 10 tasks with a price, or 5 successes."""
     success_rate: float | None = None
     """Of the tasks that succeeded, failed or were abandoned, 0 to 1; `None` without any."""
     success_rate_low: float | None = None
@@ -69,6 +74,9 @@ class UnitCost:
     """Ends of the 95 % Wilson interval of `success_rate`."""
     mean: Decimal | None = None
     """Cost of a task, nested ones included, to 12 decimals; like the percentiles, of tasks whose cost is known."""
+    mean_low: float | None = None
+    mean_high: float | None = None
+    """Ends of its 95 % interval; `None` for fewer than 10 tasks."""
     p50: Decimal | None = None
     p90: Decimal | None = None
     p95: Decimal | None = None
@@ -124,6 +132,7 @@ class UnitCost:
     """What the results are worth in all; `None` when nobody said."""
     quality: Decimal | None = None
     """The mean of the scores that were given."""
+    coverage: Coverage
     estimates: tuple[Amount, ...] = ()
     """Which amounts contain estimates."""
     lower_bounds: tuple[Amount, ...] = ()
@@ -144,9 +153,6 @@ class UnitCostReport:
     """What a row is for each of."""
 
 
-_T = TypeVar("_T")
-
-
 def unit_cost(
     warehouse: Warehouse, by: str = "name", *, since_ns: int | None = None, until_ns: int | None = None
 ) -> UnitCostReport:
@@ -157,31 +163,36 @@ def unit_cost(
     """
     cohort.make_cohort(warehouse, by, since_ns, until_ns)
     spent = spendings(warehouse, by, since_ns, until_ns)
+    price_data, intervals = read_price_data(warehouse, since_ns, until_ns), read_intervals(warehouse)
     rows = [
-        _task_row(found, spent.of(found["grouped"], is_open=found["is_open"]), warehouse)
+        _task_row(found, spent.of(found["grouped"], is_open=found["is_open"]), warehouse, price_data, intervals)
         for found in warehouse.ask(cohort.ROWS)
     ]
     rows.sort(key=lambda row: (row.kind != "task", -(row.total or ZERO), row.name))
     (found,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
-    outside = _leaf_row(found, spent.outside, warehouse)
+    outside = _leaf_row(found, spent.outside, warehouse, price_data)
     if outside is not None:
         rows.append(outside)
-    whole = _total_row(rows, spent.total, warehouse)
+    whole = _total_row(rows, spent.total, warehouse, price_data)
     unmatched = tuple(
         outcome
         for outcome in read_unmatched(warehouse)
         if (since_ns is None or outcome.at_ns >= since_ns) and (until_ns is None or outcome.at_ns < until_ns)
     )
-    notes = tuple(_notes(whole, rows, unmatched, warehouse))
+    notes = (
+        *_notes(whole, rows, unmatched, warehouse),
+        *doubts((row.name for row in rows if row.mean_high is not None), intervals),
+    )
     return UnitCostReport(warehouse.currency, tuple(rows), whole, notes, unmatched, by)
 
 
-def nearest_rank(ordered: Sequence[_T], percent: int) -> _T | None:
-    """The smallest of the sorted values that at least `percent` % of them do not exceed; `None` for none."""
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else None
-
-
-def _task_row(found: Mapping[str, Any], parts: Spending, warehouse: Warehouse) -> UnitCost:
+def _task_row(
+    found: Mapping[str, Any],
+    parts: Spending,
+    warehouse: Warehouse,
+    price_data: str | None,
+    intervals: Mapping[str, RowIntervals],
+) -> UnitCost:
     kind: Literal["task", "unfinished"] = "unfinished" if found["is_open"] else "task"
     is_known, is_ranked = bool(found["priced"]), bool(found["priced"]) and kind == "task"
     spent = warehouse.known(found["spent"]) if is_known else None
@@ -190,9 +201,9 @@ def _task_row(found: Mapping[str, Any], parts: Spending, warehouse: Warehouse) -
         name=found["grouped"],
         kind=kind,
         **_counts(found),
-        **_amounts(found, spent, warehouse),
+        **with_coverage(found, _amounts(found, spent, warehouse), price_data),
         cost_per_success=_quotient(spent, succeeded) if spent is not None and succeeded else None,
-        **(_spread(found, warehouse) if is_ranked else {}),
+        **(_spread(found, warehouse) | intervals[found["grouped"]].ends() if is_ranked else {}),
         **(_success_rate(found) if kind == "task" else {}),
         **parts_of(parts, spent, found["calls"]),
         value=warehouse.amount(found["value"]),
@@ -246,23 +257,25 @@ def _success_rate(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: round(rate, 6) for name, rate in rates.items()}
 
 
-def _leaf_row(found: Mapping[str, Any], parts: Spending, warehouse: Warehouse) -> UnitCost | None:
+def _leaf_row(
+    found: Mapping[str, Any], parts: Spending, warehouse: Warehouse, price_data: str | None
+) -> UnitCost | None:
     if not found["leaves"]:
         return None
     is_known = bool(found["priced"]) or not found["unpriced_calls"]
     spent = warehouse.known(found["spent"]) if is_known else None
-    none = dict.fromkeys(("tasks", "succeeded", "failed", "abandoned", "pending", "unfinished"), 0)
+    none = {**found, **dict.fromkeys((*_COUNTED, "unpriced"), 0)}
     row = UnitCost(
         name="(no task)",
         kind="no_task",
-        **_counts({**found, **none}),
-        **_amounts(found, spent, warehouse),
+        **_counts(none),
+        **with_coverage(none, _amounts(found, spent, warehouse), price_data),
         **parts_of(parts, spent, found["calls"]),
     )
     return _with_marks(row, parts, found, wasted_estimate=found["wasted_estimate"], wasted_bound=found["wasted_bound"])
 
 
-def _total_row(rows: Sequence[UnitCost], parts: Spending, warehouse: Warehouse) -> UnitCost:
+def _total_row(rows: Sequence[UnitCost], parts: Spending, warehouse: Warehouse, price_data: str | None) -> UnitCost:
     """Of outermost tasks and of what is outside any; the spending adds what each task spent itself."""
     (found,) = warehouse.ask(cohort.TOTAL)
     outside = [row for row in rows if row.kind == "no_task"]
@@ -275,7 +288,7 @@ def _total_row(rows: Sequence[UnitCost], parts: Spending, warehouse: Warehouse) 
         name="TOTAL",
         kind="total",
         **_counts(summed),
-        **_amounts(summed, own if priced else None, warehouse, outside),
+        **with_coverage(found, _amounts(summed, own if priced else None, warehouse, outside), price_data),
         **_success_rate(found),
         **parts_of(parts, own if priced else None, summed["calls"]),
         value=warehouse.amount(found["value"]),

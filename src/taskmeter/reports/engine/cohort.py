@@ -177,6 +177,7 @@ SUMS: Final = f"""
     count(*) FILTER (outcome = 'pending') AS pending,
     count(*) FILTER (outcome = 'unfinished') AS unfinished,
     count(cost) AS priced,
+    count(*) FILTER (cost IS NULL OR all_unpriced <> 0) AS unpriced,
     sum(cost) AS spent_of_each,
     sum(cost) FILTER (is_outer) AS spent,
     sum(own) AS own,

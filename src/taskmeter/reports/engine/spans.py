@@ -73,6 +73,7 @@ SHORT: Final[Mapping[str, str]] = {
     "provider": names.PROVIDER,
     "written": names.CACHE_WRITE_TOKENS,
     "cost_source": names.CALL_COST_SOURCE,
+    "origin": names.PRICE_ORIGIN,
     "reasoning_cost": names.COST_REASONING,
     "cache_saved": names.CACHE_SAVED,
     "fingerprint": names.FINGERPRINT,
