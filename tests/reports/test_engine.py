@@ -17,16 +17,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskmeter import _semconv as names
+from taskmeter.records import total
+from taskmeter.reports.breakdown import BreakdownReport, breakdown
 from taskmeter.reports.engine.matching import read_unmatched
 from taskmeter.reports.engine.selection import relate_task
 from taskmeter.reports.engine.warehouse import Warehouse, open_spool
 from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.task_tree import task_tree
 from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from taskmeter.reports.waste import CLASSES
 from taskmeter.spool.compact import compact
 from taskmeter.spool.read import SpoolReading
-from tests.reports.spans import report_of
+from tests.reports.spans import Recorder, report_of
 from tests.reports.spools import Spool
+from tests.reports.truth import Truth, truths
 
 COLUMNS = {
     "name": "name",
@@ -47,6 +51,7 @@ def told(relations: Relations) -> dict[str, Mapping[str, Any]]:
     return {
         task.id: {name: getattr(task, name) for name in (*COLUMNS, *AMOUNTS)}
         | {
+            "waste": dict(task.waste),
             "tokens": tuple(task.tokens),
             "marks": (task.ref in relations.wasted_estimates, task.ref in relations.wasted_bounds),
         }
@@ -59,22 +64,42 @@ def found(warehouse: Warehouse) -> dict[str, Mapping[str, Any]]:
     return {
         row["id"]: {name: row[column] for name, column in COLUMNS.items()}
         | {name: warehouse.amount(row[column]) for name, column in AMOUNTS.items()}
+        | {"waste": {name: amount for name in CLASSES if (amount := warehouse.known(row[f"waste_{name}"]))}}
         | {"tokens": tuple(row[name] for name in ("input", "cached", "output", "reasoning"))}
         | {"marks": (row["wasted_estimate"], row["wasted_bound"])}
         for row in warehouse.ask("SELECT * FROM tasks")
     }
 
 
+def check_parts(report: UnitCostReport, divided: BreakdownReport, known: Mapping[tuple[str, bool], Truth]) -> None:
+    """The parts of each row's money, and the same in either report."""
+    for row in (*report.rows, report.total):
+        if row.kind != "no_task":
+            truth = known.get((row.name, row.kind == "unfinished"), Truth())
+            said = (row.context_tax, row.reasoning_cost, row.cache_saved, row.outside_model)
+            assert (said, row.unmeasured_calls) == (truth.figures(row.calls), truth.unmeasured), row
+        same = next(each for each in (*divided.rows, divided.total) if (each.name, each.kind) == (row.name, row.kind))
+        if row.waste is not None:
+            assert total(row.waste.values()) == row.wasted == same.waste.wasted
+            assert row.waste == {part.waste: part.amount for part in same.waste.classes}
+        assert row.unmeasured_calls == same.context.unmeasured_calls
+        if row.context_tax:
+            assert same.context.carried is not None
+            assert same.context.carried.cost == row.context_tax
+
+
 def check(random: Random) -> None:
     with TemporaryDirectory() as name:
         directory = Path(name)
-        Spool(random).write(directory)
+        spool = Spool(random)
+        spool.write(directory)
         relations = relate(SpoolReading(directory))
         with open_spool(SpoolReading(directory)) as warehouse:
             assert found(warehouse) == told(relations)
             assert read_unmatched(warehouse) == relations.unmatched
             assert warehouse.unreadable == relations.unreadable_costs
             before = unit_cost(warehouse)
+            check_parts(before, breakdown(warehouse), truths(spool.spans, relations))
         compact(directory, older_than=timedelta(0), now=datetime(2100, 1, 1, tzinfo=UTC))
         with open_spool(SpoolReading(directory)) as warehouse:
             assert unit_cost(warehouse) == before
@@ -187,6 +212,39 @@ def test_a_file_of_another_version_is_read_all_the_same(tmp_path: Path) -> None:
         )
         database.table("older").write_parquet(str(path))
     assert report_of(tmp_path) == before
+
+
+def test_a_file_from_before_a_column_was_added_says_the_same(tmp_path: Path) -> None:
+    """What a task did twice, and what reasoning and caches came to, had no columns once: they are in the JSON then."""
+    recorder = Recorder(tmp_path)
+    with recorder.task("t", "a", "1", CALLS=1, REASKS=2, DUPLICATE_CALLS=1, LOOPED_TOOL_RUNS=3, GROWING_TURNS=21):
+        recorder.call("1", INPUT_TOKENS=9, REASONING_TOKENS=5, COST_REASONING=0.3, CACHE_READ_TOKENS=4, CACHE_SAVED=0.1)
+    recorder.relations()
+
+    def reports() -> tuple[UnitCostReport, BreakdownReport]:
+        with open_spool(SpoolReading(tmp_path)) as warehouse:
+            return unit_cost(warehouse), breakdown(warehouse)
+
+    before = reports()
+    assert (before[0].total.reasoning_cost, before[1].total.waste.growing_turns) == (Decimal("0.3"), 21)
+    compact(tmp_path, older_than=timedelta(0), now=datetime(2100, 1, 1, tzinfo=UTC))
+    [path] = tmp_path.glob("*.parquet")
+    counts = (names.REASKS, names.DUPLICATE_CALLS, names.LOOPED_TOOL_RUNS, names.GROWING_TURNS)
+    columns = {name: f"{{'intValue': \"{name}\"::VARCHAR}}" for name in counts}
+    columns |= {name: f"{{'doubleValue': \"{name}\"}}" for name in (names.COST_REASONING, names.CACHE_SAVED)}
+    said = ", ".join(
+        f"""CASE WHEN "{name}" IS NULL THEN '{{}}' ELSE json_object('{name}', {value}) END"""
+        for name, value in columns.items()
+    )
+    with duckdb.connect() as database:
+        database.read_parquet(str(path)).create("spans")
+        left_out = ", ".join(f'"{name}"' for name in columns)
+        database.execute(
+            f"CREATE TABLE older AS SELECT * EXCLUDE ({left_out}) "
+            f"REPLACE (json_merge_patch(attributes, {said})::VARCHAR AS attributes) FROM spans"
+        )
+        database.table("older").write_parquet(str(path))
+    assert reports() == before
 
 
 def test_a_count_is_of_a_sensible_size(tmp_path: Path) -> None:

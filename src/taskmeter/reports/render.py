@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from taskmeter._bounds import dumps
-from taskmeter.reports import render_detail, renderers
+from taskmeter.reports import render_detail, render_parts, renderers
 from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.compare_result import CompareReport
 from taskmeter.reports.forecast_result import ForecastReport
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.steps import StepsReport
 from taskmeter.reports.suggestions import Suggestions
 from taskmeter.reports.task_tree import TaskTree, TreeNode
@@ -84,11 +85,13 @@ def _csv_rows(result: Result) -> Iterable[Mapping[str, object]]:
         return
     plain_result = cast("UnitCostReport | TaskTree", result)
     for row in plain_result.nodes if isinstance(plain_result, TaskTree) else (*plain_result.rows, plain_result.total):
-        yield {column.name: getattr(row, column.name) for column in fields(row)}
+        columns = {column.name: getattr(row, column.name) for column in fields(row)}
+        cover = columns.pop("coverage", None)
+        yield columns if cover is None else columns | coverage_columns(cover)
 
 
 def as_table(result: Result, *, detail: bool = False) -> RenderableType:
-    """What `rich` prints; with `detail`, a report has a second table."""
+    """What `rich` prints; with `detail`, a report has two tables more."""
     from rich.console import Group
     from rich.text import Text
 
@@ -103,8 +106,9 @@ def as_table(result: Result, *, detail: bool = False) -> RenderableType:
     elif isinstance(result, UnitCostReport):
         tables, legend = [_report_table(result)], _legend(result)
         if detail:
-            tables += [Text(), _detail_table(result)]
-            legend = (*legend, *render_detail.legend())
+            for table in (*_detail_tables(result), _parts_table(result)):
+                tables += [Text(), table]
+            legend = (*legend, *render_detail.legend(), *render_parts.legend())
     notes = [Text(line(note), style="dim") for note in (*legend, *(f"* {note}" for note in result.notes))]
     return Group(*tables, Text(), *notes) if notes else Group(*tables)
 
@@ -114,7 +118,7 @@ def least_width(result: Result, *, detail: bool = False) -> int:
     if renderer := renderers.OF.get(type(result)):
         tables = list(renderer.tables(result, _table))
     elif isinstance(result, UnitCostReport):
-        tables = [_report_table(result), *([_detail_table(result)] if detail else [])]
+        tables = [_report_table(result), *((*_detail_tables(result), _parts_table(result)) if detail else ())]
     else:
         return _LEAST_WIDTH
     return max(_LEAST_WIDTH, *(_LEAST_NAME + _width_of_numbers(table) for table in tables))
@@ -128,9 +132,16 @@ def _width_of_numbers(table: Table) -> int:
     return sum(1 + max(len(part) for cell in column for part in cell) for column in lines)
 
 
-def _detail_table(report: UnitCostReport) -> Table:
+def _detail_tables(report: UnitCostReport) -> Iterable[Table]:
+    for fill in (render_detail.fill_intervals, render_detail.fill):
+        table = _table()
+        fill(table, report, _first_title(report), _row_name)
+        yield table
+
+
+def _parts_table(report: UnitCostReport) -> Table:
     table = _table()
-    render_detail.fill(table, report, _first_title(report), _row_name)
+    render_parts.fill(table, report, _first_title(report), _row_name, _marked)
     return table
 
 
@@ -249,6 +260,7 @@ def _legend(report: UnitCostReport) -> Iterable[str]:
         yield f"~ partly estimated: {', '.join(estimated)}"
     if any(row.lower_bounds for row in rows):
         yield "≥ lower bound: a call in it could not be priced"
+    yield coverage_line(report.total.coverage)
 
 
 def _tree_table(tree: TaskTree) -> Table:

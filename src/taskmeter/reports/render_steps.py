@@ -7,6 +7,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.steps import StepRow, StepsReport
 from taskmeter.reports.text import money, plain
 
@@ -19,7 +20,7 @@ _TITLES = (
     "success of a run\n[95 %]",
     "passes\na task",
     "cost\na task",
-    "points\nlost",
+    "points lost\n[95 %]",
     "lost\nper $",
 )
 
@@ -35,10 +36,7 @@ def csv_rows(report: StepsReport) -> Iterable[Mapping[str, object]]:
             "end_to_end_low": whole.end_to_end_low,
             "end_to_end_high": whole.end_to_end_high,
             "task_success_rate": whole.success_rate,
-            "priced_share": whole.coverage.priced_share,
-            "estimated_share": whole.coverage.estimated_share,
-            "pending_share": whole.coverage.pending_share,
-            "price_data": whole.coverage.price_data,
+            **coverage_columns(whole.coverage),
         }
 
 
@@ -59,6 +57,7 @@ def legend(report: StepsReport) -> Iterable[str]:
     """A sentence for each name, and what the columns are."""
     yield from (workflow.sentence for workflow in report.workflows)
     yield "a run failed: it was discarded, or ended with an error; points lost: of end-to-end success, by this step"
+    yield coverage_line(report.coverage)
 
 
 def _cells(row: StepRow, currency: str) -> list[str]:
@@ -68,6 +67,14 @@ def _cells(row: StepRow, currency: str) -> list[str]:
         f"{row.success_rate:.1%} [{row.success_rate_low:.1%}, {row.success_rate_high:.1%}]",
         "n/a" if row.passes is None else f"{row.passes:,.2f}",
         "n/a" if row.cost_per_task is None else money(Decimal(repr(row.cost_per_task)), currency),
-        "n/a" if row.lost is None else f"{row.lost * 100:.1f}",
+        _lost(row),
         "" if row.lost_per_usd is None else f"{row.lost_per_usd * 100:,.0f}",
     ]
+
+
+def _lost(row: StepRow) -> str:
+    if row.lost is None:
+        return "n/a"
+    if row.lost_low is None or row.lost_high is None:
+        return f"{row.lost * 100:.1f}"
+    return f"{row.lost * 100:.1f} [{row.lost_low * 100:.1f}, {row.lost_high * 100:.1f}]"

@@ -42,6 +42,14 @@ def share(part: float | None) -> str:
     return f"{part:.0%}" if part >= 0.01 else "<1%"  # noqa: PLR2004 - one percent
 
 
+def percent(part: float) -> str:
+    """A share to a tenth of a percent, and neither all nor nothing unless it is."""
+    tenths = f"{part * 100:.1f}".removesuffix(".0")
+    if tenths == "0" and part > 0:
+        return "<0.1%"
+    return ">99.9%" if tenths == "100" and part < 1 else f"{tenths}%"
+
+
 def duration(seconds: float) -> str:
     """`<1 ms`, `12 ms`, `3.4 s`, `5m 07s`, `2h 05m`."""
     if seconds < 0.001:  # noqa: PLR2004 - a millisecond
