@@ -7,6 +7,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from taskmeter.records import total
 from taskmeter.reports.suggestions import Suggestions
 from taskmeter.reports.text import money, plain
 from taskmeter.reports.whatif_result import Range, WhatIf, Workflow
@@ -116,7 +117,12 @@ def _cover(report: WhatIf | Suggestions) -> Mapping[str, object]:
         "repriced_estimated_share": reach.estimated_share,
         "recorded_calls": reach.calls,
         "repriced_calls": reach.repriced_calls,
-        "left": " ".join(f"{reason}={count}" for reason, count in reach.left.items()),
+        "repriced_in_part": reach.repriced_in_part,
+        "fees": reach.fees,
+        "left_calls": sum(each.calls for each in reach.left),
+        "left_cost": total(each.cost for each in reach.left if each.cost is not None),
+        "left": " ".join(f"{each.reason}={each.calls}" for each in reach.left),
+        "other": reach.other,
         "price_data": coverage.price_data,
         "priced_on": report.priced_on,
     }

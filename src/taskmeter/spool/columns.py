@@ -65,6 +65,8 @@ _BY_TYPE: Final[Mapping[ColumnType, tuple[str, ...]]] = {
         names.COST_REASON,
         names.ERROR_TYPE,
         names.CALL_COST_SOURCE,
+        names.PRICE_TERMS,
+        names.COST_PARTS,
         names.FINGERPRINT,
         names.CONTEXT_SHARES,
     ),
@@ -90,6 +92,7 @@ _BY_TYPE: Final[Mapping[ColumnType, tuple[str, ...]]] = {
         names.OUTCOME_SEQUENCE,
         *(names.CONTEXT_TOKENS.format(source=source) for source in SOURCES),
         names.CONTEXT_CARRIED_TOKENS,
+        names.BATCH_ITEMS,
     ),
     "DOUBLE": (
         names.VALUE,

@@ -107,7 +107,7 @@ WITH RECURSIVE above(trace, charge, span) AS (
     SELECT a.trace, a.charge, s.parent FROM above a JOIN skeleton s ON s.trace = a.trace AND s.span = a.span
     WHERE s.is_row IS NOT true
 )
-SELECT a.trace, a.charge, a.span AS call, c.cost, c.status, c.waste
+SELECT a.trace, a.charge, a.span AS call, c.cost, c.status, c.waste, c.listed, c.terms, c.parts
 FROM above a
 JOIN skeleton s ON s.trace = a.trace AND s.span = a.span AND s.open
 JOIN spans c ON c.trace = a.trace AND c.span = a.charge AND c.task_id IS NOT DISTINCT FROM s.owner
@@ -127,7 +127,10 @@ def _fold(database: DuckDBPyConnection) -> None:
             SELECT s.* REPLACE (
                 CASE WHEN f.call IS NULL THEN s.cost ELSE f.cost END AS cost,
                 CASE WHEN f.call IS NULL THEN s.status ELSE f.status END AS status,
-                CASE WHEN f.call IS NULL THEN s.waste ELSE f.waste END AS waste
+                CASE WHEN f.call IS NULL THEN s.waste ELSE f.waste END AS waste,
+                coalesce(f.listed, s.listed) AS listed,
+                coalesce(f.terms, s.terms) AS terms,
+                coalesce(f.parts, s.parts) AS parts
             )
             FROM spans s LEFT JOIN folded f ON f.trace = s.trace AND f.call = s.span
             ANTI JOIN folded g ON g.trace = s.trace AND g.charge = s.span
