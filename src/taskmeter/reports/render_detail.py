@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import money, plain, share
 from taskmeter.reports.unit_cost import UnitCost, UnitCostReport
 
@@ -14,11 +15,9 @@ if TYPE_CHECKING:
 _TITLES = ("success rate\n[95 %]", "mean", "p99", "max", "top\n1 %", "calls", "tokens\nin", "out", "x one\ncall")
 
 
-def fill(table: Table, report: UnitCostReport, title: str, name: Callable[[UnitCost], str]) -> None:
+def fill(table: Table, report: UnitCostReport, name: Callable[[UnitCost], str]) -> None:
     """Puts a row for each group of finished tasks into an empty table."""
-    table.add_column(title, overflow="fold")
-    for column in _TITLES:
-        table.add_column(column, justify="right", no_wrap=True, vertical="bottom")
+    titled(table, title_of(report.by), _TITLES)
     for row in report.rows:
         if row.kind == "task":
             table.add_row(plain(name(row)), *_cells(row, report.currency))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskmeter.records import total
 from taskmeter.reports.suggestions import Suggestions
+from taskmeter.reports.tables import titled
 from taskmeter.reports.text import money, plain
 from taskmeter.reports.whatif_result import Range, WhatIf, Workflow
 
@@ -138,9 +139,7 @@ def _csv_row(kind: str, name: str, known: Mapping[str, object]) -> Mapping[str, 
 
 
 def _columns(table: Table, first: str, others: Iterable[str]) -> None:
-    table.add_column(first, overflow="fold", vertical="bottom")
-    for title in others:
-        table.add_column(f" {title}", justify="right", no_wrap=True, vertical="bottom")
+    titled(table, first, [f" {title}" for title in others])
 
 
 def _style(row: Workflow) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from taskmeter import pricing
 from taskmeter.errors import UsageError
-from taskmeter.pricing import Rates
+from taskmeter.pricing import PriceContext, Rates
 from taskmeter.records import ZERO, add, divide, multiply, subtract, total
 from taskmeter.reports import recorded_calls
 from taskmeter.reports.coverage import Coverage
@@ -91,7 +91,7 @@ def open_book(
 
 def _thresholds(scenarios: Iterable[Scenario], terms: Iterable[Terms], book: Book) -> Iterator[int]:
     """Lengths at which a price that may be asked for steps up."""
-    asked = {each.context for each in terms}
+    asked = {each.context for each in terms} or {PriceContext(_PROVIDERS[0], "", book.at_ns)}
     for scenario in scenarios:
         asked |= {scenario.moved(context, book) for context in asked}
     for context in asked:
@@ -302,13 +302,13 @@ def reach_of(warehouse: Warehouse, recorded: Sequence[Cell], spend: Decimal | No
     )
     repriced, count = total(cell.cost for cell in recorded), sum(cell.calls for cell in recorded)
     known = add(repriced, total(each.cost for each in left if each.cost is not None))
-    other = None if spend is None else subtract(spend, known)
+    other = None if spend is None else subtract(spend, known).normalize(_MONEY)
     return Reach(
         spend=spend,
         repriced=repriced,
         repriced_share=share_of(repriced, spend),
         estimated_share=share_of(total(cell.estimated for cell in recorded), repriced),
-        fees=total(whole(cell).counts.fees for cell in recorded),
+        fees=total(whole(cell).counts.fees for cell in recorded).normalize(_MONEY),
         calls=count + sum(each.calls for each in left),
         repriced_calls=count,
         repriced_in_part=sum(cell.in_part for cell in recorded),
