@@ -132,7 +132,7 @@ class PricesOf(Scenario):
     def stays(self, portion: Portion, book: Book) -> str:
         """Where that day has no price for the model."""
         found = book.at(portion.terms.context, self.at_ns)
-        return "as before: no price of that day is known for the model" if found is None else ""
+        return "as before: no such price of that day is known" if found is None else ""
 
     def moved(self, context: PriceContext, book: Book) -> PriceContext:
         """To that day."""
