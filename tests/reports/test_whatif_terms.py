@@ -191,9 +191,7 @@ def test_prices_of_one_day(recorder: Recorder) -> None:
     record_task(recorder, "b", "u", [Call(parts, "o3", variants=(("service_tier", "flex"),))])
     result = try_changes(recorder.directory, prices_of="2025-04-01")
     assert by_name(result)["b"].likely == Decimal("0.0014")
-    assert (
-        "--prices-of 2025-04-01 leaves 1 call as before: no price of that day is known for the model." in result.notes
-    )
+    assert "--prices-of 2025-04-01 leaves 1 call as before: no such price of that day is known." in result.notes
 
 
 def test_a_contract_that_is_not_in_force(recorder: Recorder) -> None:
