@@ -77,6 +77,8 @@ _ATTRIBUTES: dict[str, str] = {
     f"{_USD.format('(own + inner_own)')} END",
     names.COST_STATUS: "CASE WHEN unpriced THEN 'unpriced' WHEN what = 'call' AND dice(n, p + 300) % 50 = 0 "
     "THEN 'estimated' WHEN p > 2 AND p < 11 THEN 'exact' END",
+    names.PRICE_ORIGIN: "CASE WHEN what = 'call' THEN 'genai-prices 0.2.3 (2026-11-09) openai/model-' "
+    "|| dice(n, p + 700) % 6 END",
     names.CALLS: "CASE WHEN p = 0 THEN 6 + CASE WHEN holds THEN 6 ELSE 0 END END",
     names.RETRIES: "CASE WHEN p = 0 THEN 1 END",
     names.UNPRICED_CALLS: "CASE WHEN p = 0 THEN dark END",

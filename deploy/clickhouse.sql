@@ -62,6 +62,8 @@ ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_class Nullabl
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.class'), SpanAttributes['taskmeter.waste.class'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_status Nullable(String)
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.status'), SpanAttributes['taskmeter.cost.status'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_price_origin Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.price.origin'), SpanAttributes['taskmeter.price.origin'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS error_type Nullable(String)
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'error.type'), SpanAttributes['error.type'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_cost_source Nullable(String)

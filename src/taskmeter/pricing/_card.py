@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from taskmeter.pricing._book import PriceBook, price_per_one
-from taskmeter.pricing._catalog import Listing, data_id, data_version, find, gateway_name, lenders
+from taskmeter.pricing._catalog import Listing, data_id, data_name, find, gateway_name, lenders
 from taskmeter.pricing._rules import Rule
 from taskmeter.pricing._sheet import Price, Sheet, both, keys_of, thresholds
 from taskmeter.pricing._tables import AND, FEES, GENAI_KEYS, OTEL_NAMES, STANDARD_VALUES, TOKEN, TOKENS
@@ -160,6 +160,7 @@ def cards_for(book: PriceBook, provider: str, model: str, variants: Variants, da
         [rule for rule in rules if rule.match.concerns(_names(provider), {model, *target.models})]
         for rules in (book.contract, book.commitment)
     ]
+    origin = sys.intern(_origin(target, resolved if resolved != (provider, model) else None, ordinal))
     cards: list[Card] = []
     for start in starts:
         sheet = _list_sheet(target, asked, midnight + start, ordinal)
@@ -173,7 +174,7 @@ def cards_for(book: PriceBook, provider: str, model: str, variants: Variants, da
                 sheet = sheet.copy()
                 _apply([(rule, "") for rule in rules], sheet, asked, ordinal)
             sheets.append(sheet)
-        cards.append(_card(target, sheets, asked, resolved if resolved != (provider, model) else None))
+        cards.append(_card(sheets, asked, origin))
     return DayOfCards(tuple(start // timedelta(microseconds=1) * 1000 for start in starts), tuple(cards))
 
 
@@ -281,16 +282,15 @@ def _apply(rules: Sequence[tuple[Rule, str]], sheet: Sheet, asked: Mapping[str, 
             rule.apply(sheet, lent)
 
 
-def _card(target: _Target, sheets: list[Sheet], asked: Mapping[str, str], resolved: tuple[str, str] | None) -> Card:
+def _card(sheets: list[Sheet], asked: Mapping[str, str], origin: str) -> Card:
     special = {key: value for key, value in asked.items() if value.lower() not in STANDARD_VALUES}
     steps = thresholds(sheets)
-    origin = sys.intern(_origin(target, resolved))
     levels = tuple(Level(sheets, length, special, origin) for length in (0, *[above + 1 for above in steps]))
     return Card(steps, levels, origin, {**sheets[0].unknown, **sheets[-1].unknown}, tuple(special.items()))
 
 
-def _origin(target: _Target, resolved: tuple[str, str] | None) -> str:
+def _origin(target: _Target, resolved: tuple[str, str] | None, ordinal: int) -> str:
     sources = [] if resolved is None else ["alias of {}/{}".format(*resolved)]
     if target.listing is not None:
-        sources.append(f"genai-prices {data_version()} {target.listing.provider_id}/{target.listing.model.id}")
+        sources.append(f"{data_name(ordinal)} {target.listing.provider_id}/{target.listing.model.id}")
     return AND.join(sources)

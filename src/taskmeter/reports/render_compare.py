@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from taskmeter.reports.compare_result import CompareReport, Comparison, Side
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.tables import titled
 from taskmeter.reports.text import duration, money, plain
 from taskmeter.reports.thresholds import WORDS, with_interval
@@ -28,13 +29,9 @@ def csv_rows(report: CompareReport) -> Iterable[Mapping[str, object]]:
         columns = {column.name: getattr(row, column.name) for column in fields(row)}
         columns |= {"before_is": report.before, "after_is": report.after}
         for side in sides[row.name]:
-            cover = side.coverage
             columns |= {
                 f"{side.cohort}_tasks": side.tasks,
-                f"{side.cohort}_priced_share": cover.priced_share,
-                f"{side.cohort}_estimated_share": cover.estimated_share,
-                f"{side.cohort}_pending_share": cover.pending_share,
-                "price_data": cover.price_data,
+                **{f"{side.cohort}_{name}": known for name, known in coverage_columns(side.coverage).items()},
             }
         failed = [gate.failed for gate in report.gates if (gate.name, gate.metric) == (row.name, row.metric)]
         yield columns | {"failed": any(failed) if failed else None}
@@ -69,6 +66,7 @@ def legend(report: CompareReport) -> Iterable[str]:
     yield f"A: {plain(report.before)}; B: {plain(report.after)}"
     if any(row.tasks_needed for row in report.rows):
         yield "tasks to see 10 %: in each of A and B, about, to detect such a change (5 points of a share) 4 times of 5"
+    yield coverage_line(report.coverage)
 
 
 def _cells(row: Comparison, currency: str) -> list[str]:

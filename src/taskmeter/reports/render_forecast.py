@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from taskmeter.reports.forecast_result import ForecastReport, ForecastRow
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import money, plain, share
 
@@ -31,7 +32,7 @@ _ROWS = (
 
 def csv_rows(report: ForecastReport) -> Iterable[Mapping[str, object]]:
     """Months, groups, and the total last; each with what is said of the whole forecast."""
-    cover, test = report.coverage, report.back_test
+    test = report.back_test
     whole = {
         "start": report.start,
         "end": report.end,
@@ -42,10 +43,7 @@ def csv_rows(report: ForecastReport) -> Iterable[Mapping[str, object]]:
         "without_tail": report.without_tail,
         "back_test_error": test.error if test else None,
         "back_test_covered": test.covered if test else None,
-        "priced_share": cover.priced_share,
-        "estimated_share": cover.estimated_share,
-        "pending_share": cover.pending_share,
-        "price_data": cover.price_data,
+        **coverage_columns(report.coverage),
     }
     for row in (*report.months, *report.rows, report.total):
         yield {column.name: getattr(row, column.name) for column in fields(row)} | whole
@@ -79,6 +77,7 @@ def legend(report: ForecastReport) -> Iterable[str]:
         yield "~ partly estimated"
     if report.total.lower_bound:
         yield "≥ lower bound: a call in it could not be priced"
+    yield coverage_line(report.coverage)
 
 
 def _spend(row: ForecastRow, currency: str) -> list[str]:

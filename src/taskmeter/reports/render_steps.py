@@ -7,6 +7,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.steps import StepRow, StepsReport
 from taskmeter.reports.tables import titled
 from taskmeter.reports.text import money, plain
@@ -36,10 +37,7 @@ def csv_rows(report: StepsReport) -> Iterable[Mapping[str, object]]:
             "end_to_end_low": whole.end_to_end_low,
             "end_to_end_high": whole.end_to_end_high,
             "task_success_rate": whole.success_rate,
-            "priced_share": whole.coverage.priced_share,
-            "estimated_share": whole.coverage.estimated_share,
-            "pending_share": whole.coverage.pending_share,
-            "price_data": whole.coverage.price_data,
+            **coverage_columns(whole.coverage),
         }
 
 
@@ -60,6 +58,7 @@ def legend(report: StepsReport) -> Iterable[str]:
     """A sentence for each name, and what the columns are."""
     yield from (workflow.sentence for workflow in report.workflows)
     yield "a run failed: it was discarded, or ended with an error; points lost: of end-to-end success, by this step"
+    yield coverage_line(report.coverage)
 
 
 def _cells(row: StepRow, currency: str) -> list[str]:

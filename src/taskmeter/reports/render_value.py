@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import money, plain
 from taskmeter.reports.value_result import ValueReport, ValueRow
@@ -30,8 +31,7 @@ def csv_rows(report: ValueReport) -> Iterable[Mapping[str, object]]:
     """Rows, each with what people's time was taken to cost."""
     for row in report.rows:
         columns = {column.name: getattr(row, column.name) for column in fields(row) if column.name != "coverage"}
-        cover = {name: value for name, value in asdict(row.coverage).items() if name != "tasks"}
-        yield columns | cover | {"hourly": report.hourly, "harm": report.harm}
+        yield columns | coverage_columns(row.coverage) | {"hourly": report.hourly, "harm": report.harm}
 
 
 def tables(report: ValueReport, make: Callable[[], Table]) -> Iterable[Table]:
@@ -51,6 +51,7 @@ def legend(report: ValueReport) -> Iterable[str]:
     yield "break-even: the success rate from which on the agent pays"
     if any(row.agent_hourly is not None for row in report.rows):
         yield "agent/h replaced: what the agent costs for an hour of a person's work that it saves"
+    yield coverage_line(report.coverage)
 
 
 def _money_cells(row: ValueRow, currency: str) -> list[str]:

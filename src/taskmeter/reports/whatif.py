@@ -13,7 +13,7 @@ from taskmeter.errors import UsageError
 from taskmeter.pricing import PriceContext, Rates
 from taskmeter.records import ZERO, add, divide, multiply, subtract, total
 from taskmeter.reports import recorded_calls
-from taskmeter.reports.coverage import Coverage
+from taskmeter.reports.coverage import SUMS, Coverage, cover
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.calls import DAY_NS, NO_TASK
 from taskmeter.reports.engine.warehouse import Warehouse
@@ -180,10 +180,7 @@ _LEFT = """
 SELECT stays, sum(n)::BIGINT AS calls, sum(cost) AS cost FROM calls
 WHERE stays IS NOT NULL GROUP BY stays ORDER BY stays
 """
-_COVERED = """
-SELECT count(*) AS tasks, count(*) FILTER (cost IS NOT NULL AND all_unpriced = 0) AS priced, sum(cost) AS spent,
-    sum(estimated) AS estimated, count(*) FILTER (outcome = 'pending') AS pending FROM chosen WHERE parent IS NULL
-"""
+_COVERED = f"SELECT {SUMS} FROM chosen WHERE parent IS NULL"
 _OUTERMOST = """
 SELECT name, count(*) AS tasks, count(*) FILTER (outcome = 'succeeded') AS succeeded,
     count(*) FILTER (outcome IN ('succeeded', 'failed', 'abandoned')) AS ended, sum(cost) AS spent
@@ -281,16 +278,9 @@ def _total(rows: Sequence[Workflow]) -> Workflow:
 
 
 def coverage_of(warehouse: Warehouse) -> Coverage:
-    """Of the outermost tasks."""
+    """Of the outermost tasks, and the prices that changes are reckoned with: those that are installed."""
     (found,) = warehouse.ask(_COVERED)
-    tasks = found["tasks"]
-    return Coverage(
-        tasks=tasks,
-        priced_share=round(found["priced"] / tasks, 6) if tasks else None,
-        estimated_share=share_of(warehouse.known(found["estimated"]), warehouse.amount(found["spent"])),
-        pending_share=round(found["pending"] / tasks, 6) if tasks else None,
-        price_data=f"genai-prices {pricing.data_version()}",
-    )
+    return cover([found], warehouse, f"genai-prices {pricing.data_version()}")
 
 
 def reach_of(warehouse: Warehouse, recorded: Sequence[Cell], spend: Decimal | None) -> Reach:

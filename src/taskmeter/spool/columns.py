@@ -63,6 +63,7 @@ _BY_TYPE: Final[Mapping[ColumnType, tuple[str, ...]]] = {
         names.WASTE_CLASS,
         names.COST_STATUS,
         names.COST_REASON,
+        names.PRICE_ORIGIN,
         names.ERROR_TYPE,
         names.CALL_COST_SOURCE,
         names.PRICE_TERMS,

@@ -17,8 +17,8 @@ GROUPS: Final = ("name", "customer", "version", "model", "step")
 
 _CHOSEN = "CREATE OR REPLACE TEMP VIEW chosen AS SELECT * FROM {tasks}"
 # A nested task belongs to the time in which the outermost around it began: what a task cost is not torn apart.
-_WITHIN = """
-CREATE OR REPLACE TEMP TABLE chosen_ones AS
+_BEGAN = """
+CREATE OR REPLACE TEMP TABLE began AS
 WITH RECURSIVE above(id, around) AS (
     SELECT id, parent FROM tasks WHERE parent IS NOT NULL
     UNION ALL
@@ -26,9 +26,12 @@ WITH RECURSIVE above(id, around) AS (
 ), outermost AS (
     SELECT a.id, t.start_ns FROM above a JOIN tasks t ON t.id = a.around AND t.parent IS NULL
 )
-SELECT t.* FROM tasks t LEFT JOIN outermost o ON o.id = t.id
-WHERE coalesce(o.start_ns, t.start_ns) >= coalesce($since, o.start_ns, t.start_ns)
-    AND coalesce(o.start_ns, t.start_ns) < coalesce($until, o.start_ns + 1, t.start_ns + 1)
+SELECT t.id, coalesce(o.start_ns, t.start_ns) AS began_ns FROM tasks t LEFT JOIN outermost o ON o.id = t.id
+"""
+_WITHIN = """
+CREATE OR REPLACE TEMP TABLE chosen_ones AS
+SELECT t.* FROM tasks t JOIN began b USING (id)
+WHERE b.began_ns >= coalesce($since, b.began_ns) AND b.began_ns < coalesce($until, b.began_ns + 1)
 """
 # Of tasks in one of their own group, the money of the outermost has theirs.
 _INNER = """
@@ -99,8 +102,14 @@ def choose(warehouse: Warehouse, since_ns: int | None, until_ns: int | None) -> 
     if since_ns is None and until_ns is None:
         warehouse.run(_CHOSEN.format(tasks="tasks"))
     else:
+        date_tasks(warehouse)
         warehouse.run(_WITHIN, {"since": since_ns, "until": until_ns})
         warehouse.run(_CHOSEN.format(tasks="chosen_ones"))
+
+
+def date_tasks(warehouse: Warehouse) -> None:
+    """Makes the table `began`: when the outermost task around each began."""
+    warehouse.run(_BEGAN)
 
 
 def place_steps(warehouse: Warehouse) -> None:

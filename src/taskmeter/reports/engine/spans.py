@@ -72,6 +72,7 @@ SHORT: Final[Mapping[str, str]] = {
     "parts": names.COST_PARTS,
     "items": names.BATCH_ITEMS,
     "listed": names.CALL_COST_LIST,
+    "origin": names.PRICE_ORIGIN,
     "fingerprint": names.FINGERPRINT,
     "shares": names.CONTEXT_SHARES,
     "carried": names.CONTEXT_CARRIED_TOKENS,
