@@ -203,6 +203,21 @@ def test_cost_of_a_success(recorder: Recorder, text: str, new_rate: float) -> No
     assert row.break_even_success_rate == 0.4
 
 
+def test_success_by_workflow(recorder: Recorder) -> None:
+    """The last that holds for a name counts; others keep their rate; the total has the sum of successes."""
+    for name in "abc":
+        for number in range(3):
+            outcome = "succeeded" if number else "failed"
+            record_task(recorder, name, f"{name}{number}", [Call({"input": 8_000})], outcome)
+    stated = [success(text) for text in ("-10%", "a=-5%", "[ab]=0%", "a=50%")]
+    result = try_changes(recorder.directory, stated, batch=["a", "b"])
+    assert [row.new_success_rate for row in result.rows] == [0.5, 0.0, 0.666667]
+    # 3 of 9 tasks at 0.005, 6 at 0.01, and 1.5 + 0 + 2 successes where there were 6
+    assert result.total.new_cost_per_success == Range(
+        Decimal("0.01"), Decimal("0.017142857143"), Decimal("0.017142857143")
+    )
+
+
 def test_what_cannot_be_repriced_stays_and_is_counted(recorder: Recorder) -> None:
     """Unpriced, in part, stated by the provider, without tokens or model, or of another amount than its tokens make."""
     counts = {"INPUT_TOKENS": 1_000, "OUTPUT_TOKENS": 10, "PROVIDER": "openai"}

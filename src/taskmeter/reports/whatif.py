@@ -63,13 +63,13 @@ def what_if(
         for number, (scenario, run) in enumerate(zip(scenarios, alone, strict=True))
     )
     effects = [Effect(*each) for each in zip(scenarios, (run.calls[0] for run in alone), joint.stays, strict=True)]
-    rows = _rows(warehouse, joint, success, since_ns, until_ns)
-    whole_row = _total(rows)
+    rows, successes = _rows(warehouse, joint, success, since_ns, until_ns)
+    whole_row = _total(rows, successes)
     reach = reach_of(warehouse, recorded, whole_row.total)
     return WhatIf(
         warehouse.currency,
         savings,
-        tuple(rows),
+        rows,
         whole_row,
         coverage_of(warehouse),
         reach,
@@ -190,17 +190,24 @@ FROM chosen WHERE parent IS NULL GROUP BY name
 
 def _rows(
     warehouse: Warehouse, run: _Run, success: Sequence[Success], since_ns: int | None, until_ns: int | None
-) -> list[Workflow]:
-    rows = [
-        _row(found["name"], "workflow", found, warehouse.amount(found["spent"]), run, success)
-        for found in warehouse.ask(_OUTERMOST)
-    ]
+) -> tuple[tuple[Workflow, ...], Decimal]:
+    """And how many tasks would succeed."""
+    rows: list[Workflow] = []
+    successes = ZERO
+    for found in warehouse.ask(_OUTERMOST):
+        name, tried = found["name"], Decimal(found["ended"])
+        rate = divide(Decimal(found["succeeded"]), tried) if tried else None
+        new_rate = rate if rate is None or name not in run.touched else rate_of(success, name, rate)
+        successes = add(successes, ZERO if new_rate is None else multiply(new_rate, tried))
+        spent, saving = warehouse.amount(found["spent"]), run.saving_of(name)
+        rows.append(_compared(name, "workflow", found, spent, saving, (rate, new_rate, tried)))
     rows.sort(key=lambda row: (-(row.total or ZERO), row.name))
     (outside,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
     if outside["leaves"]:
         none = {"tasks": 0, "succeeded": 0, "ended": 0}
-        rows.append(_row(NO_TASK, "no_task", none, warehouse.amount(outside["spent"]), run, ()))
-    return rows
+        spent, saving = warehouse.amount(outside["spent"]), run.saving_of(NO_TASK)
+        rows.append(_compared(NO_TASK, "no_task", none, spent, saving, (None, None, ZERO)))
+    return tuple(rows), successes
 
 
 def outermost_spend(warehouse: Warehouse, since_ns: int | None, until_ns: int | None) -> Decimal | None:
@@ -209,20 +216,6 @@ def outermost_spend(warehouse: Warehouse, since_ns: int | None, until_ns: int | 
     known = [warehouse.amount(found["spent"]) for found in (*warehouse.ask(_OUTERMOST), outside)]
     priced = [amount for amount in known if amount is not None]
     return total(priced) if priced else None
-
-
-def _row(
-    name: str,
-    kind: Literal["workflow", "no_task"],
-    found: Mapping[str, Any],
-    spent: Decimal | None,
-    run: _Run,
-    success: Sequence[Success],
-) -> Workflow:
-    tried, succeeded = found["ended"], found["succeeded"]
-    rate = divide(Decimal(succeeded), Decimal(tried)) if tried else None
-    new_rate = rate if rate is None or name not in run.touched else rate_of(success, name, rate)
-    return _compared(name, kind, found, spent, run.saving_of(name), (rate, new_rate, Decimal(tried)))
 
 
 def _compared(
@@ -260,21 +253,15 @@ def _compared(
     )
 
 
-def _total(rows: Sequence[Workflow]) -> Workflow:
-    """The sum of the rows."""
+def _total(rows: Sequence[Workflow], successes: Decimal) -> Workflow:
+    """The sum of the rows, with so many successes."""
     counts = {name: sum(getattr(row, name) for row in rows) for name in ("tasks", "succeeded", "ended")}
     known = [row.total for row in rows if row.total is not None]
     spent = total(known) if known or not rows else None
     saving = Range(*(total(row.saving[end] for row in rows) for end in range(3)))
     tried = Decimal(counts["ended"])
-    expected = total(
-        multiply(Decimal(repr(row.new_success_rate)), Decimal(row.ended))
-        if row.new_success_rate != row.success_rate
-        else Decimal(row.succeeded)
-        for row in rows
-    )
-    rate = divide(Decimal(counts["succeeded"]), tried) if tried else None
-    return _compared("TOTAL", "total", counts, spent, saving, (rate, divide(expected, tried) if tried else None, tried))
+    rates = [divide(count, tried) if tried else None for count in (Decimal(counts["succeeded"]), successes)]
+    return _compared("TOTAL", "total", counts, spent, saving, (rates[0], rates[1], tried))
 
 
 def coverage_of(warehouse: Warehouse) -> Coverage:
