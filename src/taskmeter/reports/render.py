@@ -14,6 +14,7 @@ from taskmeter.reports import render_detail, renderers
 from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.compare_result import CompareReport
 from taskmeter.reports.forecast_result import ForecastReport
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.steps import StepsReport
 from taskmeter.reports.suggestions import Suggestions
 from taskmeter.reports.tables import title_of, titled
@@ -85,7 +86,9 @@ def _csv_rows(result: Result) -> Iterable[Mapping[str, object]]:
         return
     plain_result = cast("UnitCostReport | TaskTree", result)
     for row in plain_result.nodes if isinstance(plain_result, TaskTree) else (*plain_result.rows, plain_result.total):
-        yield {column.name: getattr(row, column.name) for column in fields(row)}
+        columns = {column.name: getattr(row, column.name) for column in fields(row)}
+        cover = columns.pop("coverage", None)
+        yield columns if cover is None else columns | coverage_columns(cover)
 
 
 def as_table(result: Result, *, detail: bool = False) -> RenderableType:
@@ -104,7 +107,8 @@ def as_table(result: Result, *, detail: bool = False) -> RenderableType:
     elif isinstance(result, UnitCostReport):
         tables, legend = [_report_table(result)], _legend(result)
         if detail:
-            tables += [Text(), _detail_table(result)]
+            for table in _detail_tables(result):
+                tables += [Text(), table]
             legend = (*legend, *render_detail.legend())
     notes = [Text(line(note), style="dim") for note in (*legend, *(f"* {note}" for note in result.notes))]
     return Group(*tables, Text(), *notes) if notes else Group(*tables)
@@ -115,7 +119,7 @@ def least_width(result: Result, *, detail: bool = False) -> int:
     if renderer := renderers.OF.get(type(result)):
         tables = list(renderer.tables(result, _table))
     elif isinstance(result, UnitCostReport):
-        tables = [_report_table(result), *([_detail_table(result)] if detail else [])]
+        tables = [_report_table(result), *(_detail_tables(result) if detail else [])]
     else:
         return _LEAST_WIDTH
     return max(_LEAST_WIDTH, *(_LEAST_NAME + _width_of_numbers(table) for table in tables))
@@ -129,10 +133,11 @@ def _width_of_numbers(table: Table) -> int:
     return sum(1 + max(len(part) for cell in column for part in cell) for column in lines)
 
 
-def _detail_table(report: UnitCostReport) -> Table:
-    table = _table()
-    render_detail.fill(table, report, _row_name)
-    return table
+def _detail_tables(report: UnitCostReport) -> Iterable[Table]:
+    for fill in (render_detail.fill_intervals, render_detail.fill):
+        table = _table()
+        fill(table, report, _row_name)
+        yield table
 
 
 def _json_value(value: object) -> str:
@@ -237,6 +242,7 @@ def _legend(report: UnitCostReport) -> Iterable[str]:
         yield f"~ partly estimated: {', '.join(estimated)}"
     if any(row.lower_bounds for row in rows):
         yield "≥ lower bound: a call in it could not be priced"
+    yield coverage_line(report.total.coverage)
 
 
 def _tree_table(tree: TaskTree) -> Table:

@@ -13,7 +13,7 @@ def coverage_line(cover: Coverage) -> str:
     said = [
         f"{_percent(share)} {what}" for share, what in (*shares, (cover.pending_share, "pending")) if share is not None
     ]
-    return f"coverage: {', '.join(said) or 'no tasks'}; {cover.price_data or 'by which prices is not recorded'}"
+    return f"coverage: {', '.join(said) or 'no tasks'}; {cover.price_data or 'prices not recorded'}"
 
 
 def coverage_columns(cover: Coverage) -> dict[str, object]:

@@ -16,7 +16,7 @@ from taskmeter.reports import resampling
 from taskmeter.reports.coverage import SUMS, Coverage, cover, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.warehouse import Warehouse
-from taskmeter.reports.intervals import Interval, wilson
+from taskmeter.reports.intervals import Interval, rounded, wilson
 from taskmeter.reports.render_coverage import pending_gap, price_gaps
 from taskmeter.reports.text import plain
 from taskmeter.reports.value_result import Minutes, ValueReport, ValueRow, Verdict, Work
@@ -165,8 +165,8 @@ def _row(found: Mapping[str, Any], units: _Units, warehouse: Warehouse, work: Wo
         value=worth,
         valued=found["valued"],
         margin=margin,
-        margin_low=None if spread is None else round(spread.low * found["tasks"], 6),
-        margin_high=None if spread is None else round(spread.high * found["tasks"], 6),
+        margin_low=None if spread is None else rounded(spread.low * found["tasks"]),
+        margin_high=None if spread is None else rounded(spread.high * found["tasks"]),
         margin_share=_share(margin, worth),
         return_on_spend=_share(worth, total),
         coverage=coverage,
@@ -272,11 +272,11 @@ def _notes(rows: Iterable[ValueRow], work: Work, warehouse: Warehouse) -> Iterab
 
 
 def _low(interval: Interval | None) -> float | None:
-    return None if interval is None else round(interval.low, 6)
+    return None if interval is None else rounded(interval.low)
 
 
 def _high(interval: Interval | None) -> float | None:
-    return None if interval is None else round(interval.high, 6)
+    return None if interval is None else rounded(interval.high)
 
 
 def _quotient(amount: Decimal, count: int) -> Decimal:
