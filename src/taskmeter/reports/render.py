@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from taskmeter._bounds import dumps
-from taskmeter.reports import render_detail, renderers
+from taskmeter.reports import render_detail, render_parts, renderers
 from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.compare_result import CompareReport
 from taskmeter.reports.forecast_result import ForecastReport
@@ -92,7 +92,7 @@ def _csv_rows(result: Result) -> Iterable[Mapping[str, object]]:
 
 
 def as_table(result: Result, *, detail: bool = False) -> RenderableType:
-    """What `rich` prints; with `detail`, a report has a second table."""
+    """What `rich` prints; with `detail`, a report has two tables more."""
     from rich.console import Group
     from rich.text import Text
 
@@ -107,9 +107,9 @@ def as_table(result: Result, *, detail: bool = False) -> RenderableType:
     elif isinstance(result, UnitCostReport):
         tables, legend = [_report_table(result)], _legend(result)
         if detail:
-            for table in _detail_tables(result):
+            for table in (*_detail_tables(result), _parts_table(result)):
                 tables += [Text(), table]
-            legend = (*legend, *render_detail.legend())
+            legend = (*legend, *render_detail.legend(), *render_parts.legend())
     notes = [Text(line(note), style="dim") for note in (*legend, *(f"* {note}" for note in result.notes))]
     return Group(*tables, Text(), *notes) if notes else Group(*tables)
 
@@ -119,7 +119,7 @@ def least_width(result: Result, *, detail: bool = False) -> int:
     if renderer := renderers.OF.get(type(result)):
         tables = list(renderer.tables(result, _table))
     elif isinstance(result, UnitCostReport):
-        tables = [_report_table(result), *(_detail_tables(result) if detail else [])]
+        tables = [_report_table(result), *((*_detail_tables(result), _parts_table(result)) if detail else ())]
     else:
         return _LEAST_WIDTH
     return max(_LEAST_WIDTH, *(_LEAST_NAME + _width_of_numbers(table) for table in tables))
@@ -138,6 +138,12 @@ def _detail_tables(report: UnitCostReport) -> Iterable[Table]:
         table = _table()
         fill(table, report, _row_name)
         yield table
+
+
+def _parts_table(report: UnitCostReport) -> Table:
+    table = _table()
+    render_parts.fill(table, report, _first_title(report), _row_name, _marked)
+    return table
 
 
 def _json_value(value: object) -> str:
