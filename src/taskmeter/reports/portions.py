@@ -93,11 +93,15 @@ class Names:
 
     def match(self, portion: Portion) -> bool:
         """Whether these are some of them."""
-        places = [place for place in (portion.cell.step, portion.cell.task) if place]
-        context = portion.terms.context
-        models = (context.model, f"{context.provider}/{context.model}")
-        return any(fnmatchcase(place, self.place) for place in places) and any(
-            fnmatchcase(model, self.model) for model in models
+        cell, context = portion.cell, portion.terms.context
+        return (
+            self.place == "*"
+            or (cell.step != "" and fnmatchcase(cell.step, self.place))
+            or fnmatchcase(cell.task, self.place)
+        ) and (
+            self.model == "*"
+            or fnmatchcase(context.model, self.model)
+            or fnmatchcase(f"{context.provider}/{context.model}", self.model)
         )
 
 
