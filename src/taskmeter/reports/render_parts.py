@@ -35,7 +35,7 @@ def fill(
 
 def legend() -> Iterable[str]:
     """What the columns are."""
-    yield "context tax: input that an earlier call of the same task had sent already, as it was billed; by length, so ~"
+    yield "context tax: input that an earlier call of the same task had sent already, as it was billed"
     yield "saved by caches: net of what writing to them cost more; it is no part of the total"
     yield "outside models: on no model provider's invoice, such as tools, retrieval and people's time"
     yield "50 x median: tasks that cost 50 times the median or more, and their part of what all cost"
