@@ -61,6 +61,10 @@ class Level(dict[str, "Line | None"]):
         self._asked = asked
         self._origin = origin
 
+    def has_own(self, part: str) -> bool:
+        """Whether there is a price under its very name."""
+        return part in self._sheets[-1].prices
+
     def __missing__(self, name: str) -> Line | None:
         line = self._line(name)
         if line is not None or name in TOKENS or name in FEES:  # bounded, whatever fees there are said to be
@@ -101,6 +105,8 @@ class Card:
     """The price data's entry; empty where it has none."""
     unknown: Mapping[str, str]
     """Fees whose quantity no response states -> what it is that is billed."""
+    terms: Variants
+    """The variants without the standard ones."""
 
     def level(self, usage: Usage) -> Level:
         """The prices for a call of that many input tokens. A longer one is charged at them from its first token on."""
@@ -280,7 +286,7 @@ def _card(sheets: list[Sheet], asked: Mapping[str, str], origin: str) -> Card:
     special = {key: value for key, value in asked.items() if value.lower() not in STANDARD_VALUES}
     steps = thresholds(sheets)
     levels = tuple(Level(sheets, length, special, origin) for length in (0, *[above + 1 for above in steps]))
-    return Card(steps, levels, origin, {**sheets[0].unknown, **sheets[-1].unknown})
+    return Card(steps, levels, origin, {**sheets[0].unknown, **sheets[-1].unknown}, tuple(special.items()))
 
 
 def _origin(target: _Target, resolved: tuple[str, str] | None, ordinal: int) -> str:

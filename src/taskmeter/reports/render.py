@@ -17,6 +17,7 @@ from taskmeter.reports.forecast_result import ForecastReport
 from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.steps import StepsReport
 from taskmeter.reports.suggestions import Suggestions
+from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
@@ -135,13 +136,13 @@ def _width_of_numbers(table: Table) -> int:
 def _detail_tables(report: UnitCostReport) -> Iterable[Table]:
     for fill in (render_detail.fill_intervals, render_detail.fill):
         table = _table()
-        fill(table, report, _first_title(report), _row_name)
+        fill(table, report, _row_name)
         yield table
 
 
 def _parts_table(report: UnitCostReport) -> Table:
     table = _table()
-    render_parts.fill(table, report, _first_title(report), _row_name, _marked)
+    render_parts.fill(table, report, _row_name, _marked)
     return table
 
 
@@ -190,26 +191,13 @@ def _report_table(report: UnitCostReport) -> Table:
     table.show_footer = True
     titles = ["tasks", "ok", "fail", *(title for title, _ in shown), "total", "cost per\nsuccess", "p50", "p95"]
     human = ["human\nmin"] if report.total.human_minutes else []
-    titles = [_first_title(report), *titles, "calls", "re-\ntry", *human, "wasted", ""]
+    titles += ["calls", "re-\ntry", *human, "wasted", ""]
     totals = _report_cells(report.total, [name for _, name in shown], report.currency, minutes=bool(human))
-    for title, last in zip(titles, totals, strict=True):
-        is_name = title == titles[0]
-        table.add_column(
-            title,
-            last,
-            justify="left" if is_name else "right",
-            overflow="fold",
-            no_wrap=not is_name,
-            vertical="bottom",
-        )
+    titled(table, title_of(report.by), titles, totals)
     for row in report.rows:
         cells = _report_cells(row, [name for _, name in shown], report.currency, minutes=bool(human))
         table.add_row(*cells, style="" if row.kind == "task" else "dim")
     return table
-
-
-def _first_title(report: UnitCostReport) -> str:
-    return "task" if report.by == "name" else plain(report.by.removeprefix("label:"))
 
 
 def _report_cells(row: UnitCost, outcomes: Iterable[str], currency: str, *, minutes: bool) -> list[str | Text]:
@@ -251,7 +239,7 @@ def _marked(row: UnitCost, amount: Amount, currency: str) -> str:
 
 
 def _legend(report: UnitCostReport) -> Iterable[str]:
-    name = "name" if report.by == "name" else _first_title(report)
+    name = "name" if report.by == "name" else title_of(report.by)
     yield f"cost per success: all spend of that {name}, failures included, over its successes"
     yield f"p50, p95: cost of a task of that {name}, nearest rank"
     rows = (*report.rows, report.total)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import money, plain, share
 from taskmeter.reports.unit_cost import UnitCost, UnitCostReport
 
@@ -16,27 +17,24 @@ _SURE = ("success rate\n[95 %]", "cost per success\n[95 %]", "mean\n[95 %]")
 _SPREAD = ("p99", "max", "top\n1 %", "calls", "tokens\nin", "out", "x one\ncall")
 
 
-def fill_intervals(table: Table, report: UnitCostReport, title: str, name: Callable[[UnitCost], str]) -> None:
+def fill_intervals(table: Table, report: UnitCostReport, name: Callable[[UnitCost], str]) -> None:
     """Puts a row for each group of finished tasks into an empty table."""
-    _fill(table, report, title, name, _SURE, _sure)
+    _fill(table, report, name, _SURE, _sure)
 
 
-def fill(table: Table, report: UnitCostReport, title: str, name: Callable[[UnitCost], str]) -> None:
+def fill(table: Table, report: UnitCostReport, name: Callable[[UnitCost], str]) -> None:
     """The same for what single tasks are like."""
-    _fill(table, report, title, name, _SPREAD, _spread)
+    _fill(table, report, name, _SPREAD, _spread)
 
 
 def _fill(
     table: Table,
     report: UnitCostReport,
-    title: str,
     name: Callable[[UnitCost], str],
-    titles: Iterable[str],
+    titles: Sequence[str],
     cells: Callable[[UnitCost, str], list[str]],
 ) -> None:
-    table.add_column(title, overflow="fold", vertical="bottom")
-    for column in titles:
-        table.add_column(column, justify="right", no_wrap=True, vertical="bottom")
+    titled(table, title_of(report.by), titles)
     for row in report.rows:
         if row.kind == "task":
             table.add_row(plain(name(row)), *cells(row, report.currency))

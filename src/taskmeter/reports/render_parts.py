@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
 from taskmeter.reports.waste_section import share_of
@@ -21,14 +22,11 @@ _TITLES = (
 def fill(
     table: Table,
     report: UnitCostReport,
-    title: str,
     name: Callable[[UnitCost], str],
     marked: Callable[[UnitCost, Amount, str], str],
 ) -> None:
     """Puts a row for each row of the report and its total into an empty table."""
-    table.add_column(title, overflow="fold")
-    for column in _TITLES:
-        table.add_column(column, justify="right", no_wrap=True, vertical="bottom")
+    titled(table, title_of(report.by), _TITLES)
     table.add_column(" wasted\n most as", no_wrap=True, vertical="bottom")
     rows = (*report.rows, report.total) if len(report.rows) > 1 else report.rows
     for row in rows:

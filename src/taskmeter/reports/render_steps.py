@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.steps import StepRow, StepsReport
+from taskmeter.reports.tables import titled
 from taskmeter.reports.text import money, plain
 
 if TYPE_CHECKING:
@@ -42,14 +43,14 @@ def csv_rows(report: StepsReport) -> Iterable[Mapping[str, object]]:
 
 def tables(report: StepsReport, make: Callable[[], Table]) -> Iterable[Table]:
     """One for each name."""
+    of: dict[str, list[StepRow]] = {}
+    for row in report.rows:
+        of.setdefault(row.name, []).append(row)
     for workflow in report.workflows:
         table = make()
-        table.add_column(plain(workflow.name), overflow="fold", vertical="bottom")
-        for title in _TITLES:
-            table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
-        for row in report.rows:
-            if row.name == workflow.name:
-                table.add_row(plain(row.step), *(f" {cell}" for cell in _cells(row, report.currency)))
+        titled(table, plain(workflow.name), _TITLES)
+        for row in of.get(workflow.name, ()):
+            table.add_row(plain(row.step), *(f" {cell}" for cell in _cells(row, report.currency)))
         yield table
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from taskmeter.reports.render_coverage import coverage_columns, coverage_line
+from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import money, plain
 from taskmeter.reports.value_result import ValueReport, ValueRow
 
@@ -35,12 +36,9 @@ def csv_rows(report: ValueReport) -> Iterable[Mapping[str, object]]:
 
 def tables(report: ValueReport, make: Callable[[], Table]) -> Iterable[Table]:
     """Money, then people's time."""
-    first = "task" if report.by == "name" else plain(report.by.removeprefix("label:"))
     for titles, cells in ((("tasks", *_MONEY), _money_cells), (_TIME, _time_cells)):
         table = make()
-        table.add_column(first, overflow="fold", vertical="bottom")
-        for title in titles:
-            table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
+        titled(table, title_of(report.by), titles)
         for row in report.rows:
             table.add_row(plain(row.name), *(f" {cell}" for cell in cells(row, report.currency)))
         yield table

@@ -66,6 +66,8 @@ _BY_TYPE: Final[Mapping[ColumnType, tuple[str, ...]]] = {
         names.PRICE_ORIGIN,
         names.ERROR_TYPE,
         names.CALL_COST_SOURCE,
+        names.PRICE_TERMS,
+        names.COST_PARTS,
         names.FINGERPRINT,
         names.CONTEXT_SHARES,
     ),
@@ -95,6 +97,7 @@ _BY_TYPE: Final[Mapping[ColumnType, tuple[str, ...]]] = {
         names.OUTCOME_SEQUENCE,
         *(names.CONTEXT_TOKENS.format(source=source) for source in SOURCES),
         names.CONTEXT_CARRIED_TOKENS,
+        names.BATCH_ITEMS,
     ),
     "DOUBLE": (
         names.VALUE,

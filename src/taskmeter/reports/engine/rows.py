@@ -108,7 +108,7 @@ def _find_doomed(database: DuckDBPyConnection) -> None:
 
 # --- the money of a call whose span had ended before it was known is on a charge below it
 
-_OF_MONEY = ("cost", "status", "waste", "cost_source", "reasoning_cost", "cache_saved")
+_OF_MONEY = ("cost", "status", "waste", "cost_source", "reasoning_cost", "cache_saved", "listed", "terms", "parts")
 _OF_INPUT = ("shares", "carried", *(f"sent_{source}" for source in SOURCES))
 _FOLD = f"""
 CREATE TABLE folded AS
