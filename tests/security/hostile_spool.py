@@ -13,50 +13,60 @@ from tests.security.hostile import ESCAPES, NAMES
 SECOND: Final = 1_000_000_000
 START: Final = 1_790_000_000 * SECOND
 LONG: Final = 10_000
-HOSTILE: Final[Mapping[str, str]] = {
-    "page": "<script>alert(1)</script>",
-    "formula": "=cmd()|'/c calc'!A0",
-    "sum": "+1",
-    "difference": "-2+3",
-    "function": "@SUM(A1)",
-    "formula after a tab": "\t=1+1",
-    "formula after a return": "\r=1+1",
-    "formula after a newline": "\n=1+1",
-    "formula after a quote": '";=1+1',
-    "escapes": f"a{ESCAPES}b",
-    "one escape": "a\x1bcb",
-    "blinking": "\x1b[5mblink\x1b[25m \x1b[8mgone",
-    "a screen of C1": "\x9b2J\x9d0;title\x9c\x90q\x9c",
-    "reversed": "\u202egpj.\u2066exe\u2069\u202c\u200f",
-    "invisible": "a\u200b\u2060\ufeffb\u00ad",
-    "tags": "a\U000e0041\U000e0042",
-    "unpaired": "a\ud800b\udfff",
-    "nul": "a\x00b",
-    "erased": "abc\x08\x08\x7f",
-    "lines": "a\u2028b\u2029c\x0bd\x0ce\x85f",
-    "markup": "[red]x[/red][link=http://evil]y[/link][/]",
-    "emoji": ":smile: :boom:",
-    "wide": "\u6c49\u5b57" * 30,
-    "combining": "e" + "\u0301" * 300,
-    "joined": "\U0001f468\u200d\U0001f469\u200d\U0001f467\ufe0f" * 5,
-    "total": "TOTAL",
-    "no task": "(no task)",
-    "unfinished": "x (unfinished)",
-    "number": "1e5",
-    "blank": " ",
-    "braces": "{0} %s %(a)s ${HOME} `id` $(id)",
-    "sql": "'; DROP TABLE spans; --",
-    "pattern": "*[!a]?",
-    "long": "long " * (LONG // 5),
-    "long and wide": "\u6c49" * 1_000,
-    "long formula": "=" * LONG,
-}
-"""What it is -> the text."""
-
-
-SIDE: Final = HOSTILE["formula"]
+INSIDE: Final = (
+    f"a{ESCAPES}b",
+    "a\x1bcb",
+    "\x1b[5mblink\x1b[25m \x1b[8mgone",
+    "\x9b2J\x9d0;title\x9c\x90q\x9c",
+    "\u202egpj.\u2066exe\u2069\u202c\u200f",
+    "a\u200b\u2060\ufeffb\u00ad\U000e0041\ufff9",
+    "a\ud800b\udfff",
+    "a\x00b\x7f\x08\x08",
+    "a\rb\nc\td\u2028e\u2029f\x0bg\x0ch\x85i",
+    "[red]x[/red][link=http://evil]y[/link][/]",
+    ":smile: :boom:",
+    "<script>alert(1)</script>",
+    "{0} %s %(a)s ${HOME} `id` $(id)",
+    "'; DROP TABLE spans; --",
+    ";=1+1;@x",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467\ufe0f",
+)
+"""What does harm wherever in a name it is."""
+WHOLE: Final = (
+    "".join(INSIDE),
+    "=cmd()|'/c calc'!A0",
+    "\t=1+1",
+    "\n@SUM(A1)",
+    "TOTAL",
+    "(no task)",
+    "x (unfinished)",
+    "\u6c49\u5b57" * 30,
+    "=" * LONG,
+)
+"""Names."""
+MORE: Final = (
+    *INSIDE,
+    "+1",
+    "-2+3",
+    "@x",
+    "\r=1+1",
+    "\x0b=1+1",
+    "|calc",
+    "1e5",
+    " ",
+    "*[!a]?",
+    "e" + "\u0301" * 300,
+    "long " * (LONG // 5),
+    "\u6c49" * LONG,
+)
+"""And others, for a longer test."""
+SIDE: Final = "@SUM(A1)"
 """The label that says which side of a comparison a task is on."""
 SIDES: Final = ("=a", "=b")
+GPT_5: Final = "0.0013375"
+"""What the price book makes of 900 tokens of input, 100 from a cache and 20 of output."""
+ODD: Final = (1, 3)
+"""Tasks, by their numbers, of which every attribute there is has the name for a value, numbers and all."""
 
 
 def task_id(number: int) -> str:
@@ -64,16 +74,15 @@ def task_id(number: int) -> str:
     return f"{number:032x}"
 
 
-def write_spool(directory: Path, texts: Mapping[str, str] = HOSTILE) -> Path:
+def write_spool(directory: Path, texts: Sequence[str]) -> Path:
     """Two tasks of each name, one on either side of a comparison, with one of each that there is in them; the step in
     a task has the next name."""
     directory.mkdir(exist_ok=True)
-    every = list(texts.values())
     with (directory / "traces-0.jsonl").open("w") as file:
-        for number, text in enumerate(every):
-            for side in (0, 1):
+        for number, text in enumerate(texts):
+            for side in (0, 1) if len(text) < LONG else (0,):
                 task = _Task(2 * number + side + 1, side, text)
-                file.write(json.dumps(_document(list(task.spans(every[(number + 1) % len(every)])), text)) + "\n")
+                file.write(json.dumps(_document(list(task.spans(texts[(number + 1) % len(texts)])), text)) + "\n")
         file.write("not json\n")
     return directory
 
@@ -88,7 +97,7 @@ class _Task:
 
     def __init__(self, number: int, side: int, text: str) -> None:
         self.number, self.side, self.text = number, side, text
-        self._odd = {} if len(text) >= 1_000 or side else dict.fromkeys(NAMES, text)
+        self._odd = dict.fromkeys(NAMES, text) if number in ODD else {}
         self._who = {names.TASK_ID: task_id(number), names.TASK_NAME: text, names.TASK_KEY: text, names.CUSTOMER: text}
 
     def spans(self, step: str) -> Iterator[dict[str, Any]]:
@@ -104,7 +113,7 @@ class _Task:
         unsure = {"COST_STATUS": "estimated", "COST_REASON": text, "ERROR_TYPE": text, "WASTE_CLASS": text}
         yield self._span(3, 2, "call", (2, 3), COST_EXACT="0.3", **unsure, **self._call())
         sure = {"COST_STATUS": "exact", "WASTE_CLASS": None, "ERROR_TYPE": None}
-        yield self._span(4, 2, "call", (5, 3), COST_EXACT="0.1", **sure, **self._call())
+        yield self._span(4, 2, "call", (5, 3), COST_EXACT=GPT_5, **sure, **self._call())
         yield self._span(5, 3, "attempt", (3, 1), HTTP_STATUS=429, ERROR_TYPE=text, ATTEMPT_WAIT=0.5)
         yield self._span(6, 2, "tool", (8, 1), TOOL_NAME=text, COST_EXACT="0.1", WASTE_CLASS="loop")
         charge = {"CHARGE_ITEM": text, "CHARGE_CATEGORY": text, "CHARGE_UNIT": text, "CHARGE_QUANTITY": 2.0}

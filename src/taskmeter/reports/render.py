@@ -149,12 +149,14 @@ def _csv_value(value: object) -> str:
         return exact(value)
     if isinstance(value, float):
         return exact(Decimal(repr(value)))
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, Mapping):
         parts = cast("Mapping[str, Decimal]", value)
-        return " ".join(f"{name}={exact(amount)}" for name, amount in in_order(parts))
+        return cell(" ".join(f"{name}={exact(amount)}" for name, amount in in_order(parts)))
     if isinstance(value, tuple):
-        return " ".join(map(str, cast("tuple[object, ...]", value)))
-    return cell(value) if isinstance(value, str) else str(value)
+        return cell(" ".join(map(str, cast("tuple[object, ...]", value))))
+    return cell(str(value))
 
 
 def _table() -> Table:

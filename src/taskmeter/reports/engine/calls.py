@@ -89,7 +89,7 @@ WHERE c.stays IS NULL AND c.terms IS NULL AND r.provider = c.provider AND r.mode
 """
 UNFIT: Final = "UPDATE calls SET stays = 'not_reproduced' WHERE stays IS NULL AND terms IS NULL"
 SHARE_COST: Final = (
-    "list_sum(list_transform(list_filter(map_entries(TRY_CAST(shares::JSON AS MAP(VARCHAR, VARCHAR[]))), "
+    "list_sum(list_transform(list_filter(map_entries(TRY_CAST(TRY_CAST(shares AS JSON) AS MAP(VARCHAR, VARCHAR[]))), "
     "lambda each: each.key = '{source}' OR starts_with(each.key, '{source}/')), "
     "lambda each: TRY_CAST(each.value[2] AS DOUBLE)))"
 )
