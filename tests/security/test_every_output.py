@@ -22,7 +22,7 @@ from taskmeter.cli import main
 from taskmeter.cli.commands import taskmeter
 from taskmeter.spool.read import readable
 from tests.export.receiver import Receiver, Reply
-from tests.security.hostile_spool import MORE, SIDE, SIDES, WHOLE, task_id, write_spool
+from tests.security.hostile_spool import INSIDE, MORE, SIDE, SIDES, WHOLE, task_id, write_spool
 
 RAW: Final = WHOLE[0]
 NAME: Final = readable(RAW)
@@ -76,7 +76,7 @@ MISUSE: Final[Sequence[Sequence[str]]] = [
     ("report", f"--{NAME}"),
     ("report", "--format", RAW),
     ("report", "--source", RAW),
-    ("report", "--spool", RAW),
+    ("report", "--spool", INSIDE[0]),
     ("report", "--source", f"clickhouse://{NAME}"),
     ("report", "--source", f"{NAME}://x"),
     ("breakdown", "--name", f"{RAW}?"),
