@@ -19,9 +19,31 @@ _TASKS_A_FILE = 50_000
 _LEAVES = range(3, 11)
 
 
+_MODELS = (
+    ("openai", "gpt-5", 125, 1000),
+    ("openai", "gpt-5-mini", 25, 200),
+    ("openai", "gpt-5-nano", 5, 40),
+    ("openai", "gpt-5.4", 250, 1500),
+    ("anthropic", "claude-sonnet-5", 200, 1000),
+    ("anthropic", "claude-haiku-4-5", 100, 500),
+)
+"""Who answers, and what a token in and one out cost there, in units of 1e-8 USD."""
+
+
+def _of_model(column: int, n: str, p: str) -> str:
+    return f"{[model[column] for model in _MODELS]}[1 + dice({n}, {p} + 700) % {len(_MODELS)}]"
+
+
+def _tokens(n: str, p: str) -> tuple[str, str]:
+    """In and out."""
+    return f"(200 + dice({n}, {p} + 100) % 8000)::BIGINT", f"(20 + dice({n}, {p} + 200) % 900)::BIGINT"
+
+
 def _units(n: str, p: str) -> str:
-    """Cost of a leaf in units of 1e-8 USD; the last one is a charge below a cent."""
-    return f"(dice({n}, {p}) % CASE WHEN {p} = 10 THEN 40000 ELSE 1500000 END)::BIGINT"
+    """Cost of a leaf in units of 1e-8 USD: of calls, what their tokens cost; of the last, a charge, below a cent."""
+    given, made = _tokens(n, p)
+    priced = f"{given} * {_of_model(2, n, p)} + {made} * {_of_model(3, n, p)}"
+    return f"(CASE WHEN {p} < 9 THEN {priced} ELSE dice({n}, {p}) % 40000 END)::BIGINT"
 
 
 def _is_unpriced(n: str, p: str) -> str:
@@ -63,7 +85,10 @@ _ATTRIBUTES: dict[str, str] = {
     names.STEP_NAME: "CASE p WHEN 1 THEN 'draft' WHEN 2 THEN 'check' END",
     names.STEP_DISCARDED: "CASE WHEN p = 1 AND discards THEN true END",
     names.OPERATION: "CASE WHEN what = 'call' THEN 'chat' END",
-    names.REQUEST_MODEL: "CASE WHEN what = 'call' THEN 'model-' || dice(n, p + 700) % 6 END",
+    names.PROVIDER: f"CASE WHEN what = 'call' THEN {_of_model(0, 'n', 'p')} END",
+    names.REQUEST_MODEL: f"CASE WHEN what = 'call' THEN {_of_model(1, 'n', 'p')} END",
+    names.FINGERPRINT: "CASE WHEN what = 'call' THEN printf('%016x', dice(n, p + 800) % 1000000) END",
+    names.CONTEXT_CARRIED_TOKENS: "CASE WHEN what = 'call' AND p > 3 THEN dice(n, p + 850) % 8000 END",
     names.TOOL_NAME: "CASE WHEN what = 'tool' THEN 'crm.lookup' END",
     names.CHARGE_ITEM: "CASE WHEN what = 'charge' THEN 'pinecone' END",
     names.COST_CURRENCY: "CASE WHEN p = 0 THEN 'USD' END",
@@ -77,11 +102,13 @@ _ATTRIBUTES: dict[str, str] = {
     f"{_USD.format('(own + inner_own)')} END",
     names.COST_STATUS: "CASE WHEN unpriced THEN 'unpriced' WHEN what = 'call' AND dice(n, p + 300) % 50 = 0 "
     "THEN 'estimated' WHEN p > 2 AND p < 11 THEN 'exact' END",
+    names.PRICE_ORIGIN: "CASE WHEN what = 'call' THEN 'genai-prices 0.2.3 (2026-11-09) openai/model-' "
+    "|| dice(n, p + 700) % 6 END",
     names.CALLS: "CASE WHEN p = 0 THEN 6 + CASE WHEN holds THEN 6 ELSE 0 END END",
     names.RETRIES: "CASE WHEN p = 0 THEN 1 END",
     names.UNPRICED_CALLS: "CASE WHEN p = 0 THEN dark END",
-    names.INPUT_TOKENS: "CASE WHEN what = 'call' THEN 200 + (dice(n, p + 100) % 8000)::BIGINT END",
-    names.OUTPUT_TOKENS: "CASE WHEN what = 'call' THEN 20 + (dice(n, p + 200) % 900)::BIGINT END",
+    names.INPUT_TOKENS: f"CASE WHEN what = 'call' THEN {_tokens('n', 'p')[0]} END",
+    names.OUTPUT_TOKENS: f"CASE WHEN what = 'call' THEN {_tokens('n', 'p')[1]} END",
     names.COST_ESTIMATED: "CASE WHEN p = 0 AND dice(n, 901) % 8 = 0 THEN 0.001 END",
     names.CALL_COST: "CASE WHEN what = 'call' AND NOT unpriced THEN units / 1e8 END",
     names.COST_LATE: "CASE WHEN p = 10 AND dice(n, 902) % 100 = 0 THEN true END",

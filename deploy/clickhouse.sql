@@ -62,10 +62,16 @@ ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_waste_class Nullabl
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.waste.class'), SpanAttributes['taskmeter.waste.class'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_status Nullable(String)
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.status'), SpanAttributes['taskmeter.cost.status'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_price_origin Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.price.origin'), SpanAttributes['taskmeter.price.origin'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS error_type Nullable(String)
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'error.type'), SpanAttributes['error.type'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_cost_source Nullable(String)
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'gen_ai.usage.cost.source'), SpanAttributes['gen_ai.usage.cost.source'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_price_terms Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.price.terms'), SpanAttributes['taskmeter.price.terms'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_parts Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.parts'), SpanAttributes['taskmeter.cost.parts'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_call_fingerprint Nullable(String)
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.call.fingerprint'), SpanAttributes['taskmeter.call.fingerprint'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_shares Nullable(String)
@@ -116,6 +122,8 @@ ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_media_token
     MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.media_tokens']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_carried_tokens Nullable(Int64)
     MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.carried_tokens']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_batch_items Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.batch.items']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_remote Nullable(Bool)
     MATERIALIZED if(mapContains(SpanAttributes, 'taskmeter.task.remote'), SpanAttributes['taskmeter.task.remote'] = 'true', NULL);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_step_discarded Nullable(Bool)

@@ -211,6 +211,7 @@ def _call(step: Step, units: int, factor: float) -> dict[str, Any]:
         names.OUTPUT_TOKENS: _tokens(step.output_tokens, factor),
         names.COST_EXACT: _usd(units),
         names.COST_STATUS: "exact",
+        names.PRICE_ORIGIN: f"genai-prices 0.2.3 (2026-11-09) {step.provider}/{step.model}",
         names.CALL_COST: units / _UNITS,
         names.CALL_COST_CURRENCY: "USD",
     }

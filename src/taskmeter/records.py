@@ -199,6 +199,8 @@ class Priced(NamedTuple):
     cache_saved: Decimal | None = ZERO
     """What the cached tokens would have cost more as plain input, at the same tier and length; less than 0 where
     writing to the cache cost more than it saved. `None` where there is no price of plain input."""
+    terms: tuple[tuple[str, str], ...] = ()
+    """How it was processed, where that is not the standard way: sorted pairs such as `("service_tier", "flex")`."""
 
     @property
     def reasoning(self) -> Decimal:

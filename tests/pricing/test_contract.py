@@ -53,7 +53,7 @@ def test_percentage_off_tokens_leaves_fees(use_toml: UseToml) -> None:
     assert amounts(search) == dec("0.01", "0.01", "0.01")
     assert (tokens.basis, search.basis) == ("contract", "list")
     assert (result.status, result.amount, result.list_amount) == ("exact", Decimal("0.012125"), Decimal("0.0125"))
-    assert result.origin == "genai-prices 0.2.3 openai/gpt-4o + acme-2026"
+    assert result.origin == "genai-prices 0.2.3 (2026-11-09) openai/gpt-4o + acme-2026"
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,7 @@ def test_fee_by_time(provider: str, model: str, fee: str, reason: str) -> None:
 
 
 def test_origin_names_data_and_rules() -> None:
-    """The origin names the price data's entry and every rule that changed a price, so that it can be done again."""
+    """The origin names the price data's entry, how recent they are, and every rule that changed a price, so that it can
+    be done again."""
     origin = price(Usage({"input": 1}), context("openai", "gpt-6-sol", EU)).origin
-    assert origin == "genai-prices 0.2.3 openai/gpt-6-sol + regional-uplift"
+    assert origin == "genai-prices 0.2.3 (2026-11-09) openai/gpt-6-sol + regional-uplift"

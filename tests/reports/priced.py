@@ -12,13 +12,14 @@ from typing import Any
 
 from taskmeter import _semconv as names
 from taskmeter.pricing import PriceContext, price
-from taskmeter.records import Part, Usage, total
+from taskmeter.records import Part, Priced, Usage, total
 from taskmeter.reports.engine.warehouse import open_spool
 from taskmeter.reports.scenario_texts import scenarios
 from taskmeter.reports.success import Success
 from taskmeter.reports.whatif import what_if
 from taskmeter.reports.whatif_result import WhatIf
 from taskmeter.spool.read import SpoolReading
+from taskmeter.telemetry.attributes import cost_attributes
 from tests.reports.spans import START, Recorder
 
 MODELS = (
@@ -45,10 +46,16 @@ class Call:
     step: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def cost(self, model: str | None = None, variants: tuple[tuple[str, str], ...] | None = None) -> Decimal:
+    fees: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def price(self, model: str | None = None, variants: tuple[tuple[str, str], ...] | None = None) -> Priced:
         """What the price book makes of it, or of another model's."""
         asked = PriceContext(self.provider, model or self.model, START, self.variants if variants is None else variants)
-        amount = price(Usage(self.tokens), asked).amount
+        return price(Usage(self.tokens, self.fees), asked)
+
+    def cost(self, model: str | None = None, variants: tuple[tuple[str, str], ...] | None = None) -> Decimal:
+        """The amount of that."""
+        amount = self.price(model, variants).amount
         assert amount is not None
         return amount
 
@@ -77,7 +84,7 @@ def _record(recorder: Recorder, call: Call) -> None:
         CACHE_WRITE_TOKENS=usage.cache_write_tokens,
         OUTPUT_TOKENS=usage.output_tokens,
         REASONING_TOKENS=usage.reasoning_tokens,
-        **call.more,
+        **{**cost_attributes(call.price()), **call.more},
     )
 
 
@@ -107,7 +114,7 @@ def random_calls(seed: int, count: int = 60) -> list[Call]:
     return found
 
 
-def try_changes(directory: Path, success: Success | None = None, stated: Any = None, **changes: Any) -> WhatIf:
+def try_changes(directory: Path, success: Sequence[Success] = (), stated: Any = None, **changes: Any) -> WhatIf:
     """The report on the spool."""
     with open_spool(SpoolReading(directory)) as warehouse:
         return what_if(warehouse, scenarios(**changes), success=success, stated=stated)

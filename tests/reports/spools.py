@@ -12,7 +12,7 @@ from taskmeter import _semconv as names
 SECOND = 1_000_000_000
 START = 1_790_000_000 * SECOND
 AMOUNTS = ("0", "0.1", "0.25", "3", "0.000000000000000000000000000001", "12.345678901234567")
-WASTE = (None, None, None, "loop", "failed_call")
+WASTE = (None, None, None, "loop", "failed_call", "of a later version")
 STATUSES = ("exact", "exact", "estimated", "unpriced", "partial", None)
 
 
@@ -128,12 +128,15 @@ class Spool:
         task, name = f"task {len(self.spans)}", pick(("resolve", "draft"))
         self.tasks.append(task)
         cost = pick((None, *AMOUNTS))
-        failed = {names.WASTE_PREFIX + "failed_task" + names.WASTE_EXACT_SUFFIX: pick((None, "0.1"))}
+        waste = {
+            names.WASTE_PREFIX + name + names.WASTE_EXACT_SUFFIX: pick((None, None, "0.1", "2"))
+            for name in ("duplicate", "reask", "failed_task", "abandoned_task")
+        }
         money = {
             names.COST_EXACT: cost,
             names.COST_SELF_EXACT: pick((*AMOUNTS, "cheap")),
             names.COST_WASTED_EXACT: pick((None, "0", "0.1")),
-            **failed,
+            **waste,
             names.COST_ESTIMATED: pick((None, 0.05)),
             names.VALUE: pick((None, 12.5)),
             names.QUALITY: pick((None, 0.75)),
@@ -165,6 +168,7 @@ class Spool:
             names.OUTCOME_SEQUENCE: self.random.randint(0, 2),
             names.HUMAN_MINUTES: minutes,
             names.COST_EXACT: pick((None, "2")) if minutes else None,
+            names.WASTE_CLASS: pick(WASTE) if minutes else None,
             names.VALUE: pick((None, 3.5)),
         }
         self._span("f" * 32, "", "outcome", **who, **more)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from taskmeter.errors import SpoolError
 from taskmeter.reports.breakdown import BreakdownReport, BreakdownRow, breakdown
-from taskmeter.reports.relations import Relations, relate
+from taskmeter.reports.engine.warehouse import open_spool
 from taskmeter.reports.render import as_csv, as_json, as_table
 from taskmeter.reports.task_tree import task_tree
 from taskmeter.spool.read import SpoolReading
@@ -42,6 +42,12 @@ def recorder(tmp_path: Path) -> Recorder:
     return recorder
 
 
+def breakdown_of(recorder: Recorder, *names: str) -> BreakdownReport:
+    recorder.relations()
+    with open_spool(SpoolReading(recorder.directory)) as warehouse:
+        return breakdown(warehouse, names)
+
+
 def waste(row: BreakdownRow) -> dict[str, str]:
     return {part.waste: str(part.amount) for part in row.waste.classes}
 
@@ -52,7 +58,7 @@ def row(report: BreakdownReport, name: str) -> BreakdownRow:
 
 def test_a_row_divides_what_was_spent(recorder: Recorder) -> None:
     """Useful and wasted add up to it, and the classes to what was wasted, each with its share."""
-    report = breakdown(recorder.relations())
+    report = breakdown_of(recorder)
     resolve = row(report, "resolve")
     assert waste(resolve) == {"duplicate": "1", "loop": "2", "reask": "2.5", "failed_task": "0.5"}
     section = resolve.waste
@@ -65,7 +71,7 @@ def test_a_row_divides_what_was_spent(recorder: Recorder) -> None:
 
 def test_the_total_counts_each_dollar_once(recorder: Recorder) -> None:
     """A nested task is in its own row, and in the total by the one around it; what is in no task is in it as well."""
-    report = breakdown(recorder.relations())
+    report = breakdown_of(recorder)
     assert [(each.name, each.kind, each.total) for each in report.rows] == [
         ("resolve", "task", Decimal(10)),
         ("inner", "task", Decimal(1)),
@@ -83,17 +89,16 @@ def test_the_total_counts_each_dollar_once(recorder: Recorder) -> None:
 
 def test_only_the_tasks_of_a_name(recorder: Recorder) -> None:
     """The total is theirs, and what is in no task is left out. A name that is not there is refused."""
-    relations = recorder.relations()
-    report = breakdown(relations, ["inner"])
+    report = breakdown_of(recorder, "inner")
     assert ([each.name for each in report.rows], report.total.total) == (["inner"], Decimal(1))
     with pytest.raises(SpoolError, match=r"No task is named 'resolv'\. Closest: 'resolve'\."):
-        breakdown(relations, ["resolv"])
+        breakdown_of(recorder, "resolv")
 
 
 def test_as_a_table(recorder: Recorder) -> None:
     """What people see."""
     console = Console(width=100, highlight=False, record=True)
-    console.print(as_table(breakdown(recorder.relations(), ["resolve"])))
+    console.print(as_table(breakdown_of(recorder, "resolve")))
     assert [line.rstrip() for line in console.export_text().splitlines()] == [
         "task                                           tasks  amount share  notes",
         "───────────────────────────────────────────────────────────────────────────────",
@@ -112,7 +117,7 @@ def test_as_a_table(recorder: Recorder) -> None:
 
 def test_as_json_and_csv(recorder: Recorder) -> None:
     """Every digit; CSV has a column for each class, and the total last."""
-    report = breakdown(recorder.relations())
+    report = breakdown_of(recorder)
     first = json.loads(as_json(report))["rows"][0]["waste"]
     assert first["classes"][0] == {"waste": "duplicate", "amount": "1", "share": 0.1}
     rows = list(csv.DictReader(io.StringIO(as_csv(report))))
@@ -131,7 +136,7 @@ def test_what_is_not_known_is_not_nothing(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
     with recorder.task("dark", "a", None, CALLS=1, UNPRICED_CALLS=1):
         recorder.call(None)
-    report = breakdown(recorder.relations())
+    report = breakdown_of(recorder)
     assert (report.total.total, report.total.waste.useful, report.total.waste.wasted) == (None, None, None)
     assert report.notes == ("1 call could not be priced: totals that include one are lower bounds.",)
     assert next(csv.DictReader(io.StringIO(as_csv(report))))["reask"] == ""
@@ -140,7 +145,7 @@ def test_what_is_not_known_is_not_nothing(tmp_path: Path) -> None:
 # --- steps that were tried again: from the order of their spans
 
 
-def steps(recorder: Recorder, *kinds: str, drop: bool = True) -> Relations:
+def steps(recorder: Recorder, *kinds: str, drop: bool = True) -> Recorder:
     """Steps `draft` one after the other, each with a call of 1, in a task whose span is lost if `drop`."""
     with recorder.task("resolve", "a", str(len(kinds)), drop=drop):
         for kind in kinds:
@@ -149,7 +154,7 @@ def steps(recorder: Recorder, *kinds: str, drop: bool = True) -> Relations:
             more |= {"ERROR_TYPE": "ValueError"} if kind == "raised" else {}
             with recorder.span("step draft", "step", **more):
                 recorder.call("1")
-    return recorder.relations()
+    return recorder
 
 
 @pytest.mark.parametrize(
@@ -164,13 +169,13 @@ def steps(recorder: Recorder, *kinds: str, drop: bool = True) -> Relations:
 )
 def test_an_unfinished_task_knows_its_re_asks(tmp_path: Path, kinds: tuple[str, ...], expected: dict[str, str]) -> None:
     """Its own span, which would say so, is not there."""
-    report = breakdown(steps(Recorder(tmp_path), *kinds))
+    report = breakdown_of(steps(Recorder(tmp_path), *kinds))
     assert waste(row(report, "resolve")) == expected
 
 
 def test_a_step_that_was_tried_again_says_so(tmp_path: Path) -> None:
     """Its span had ended before it was known."""
-    tree = task_tree(steps(Recorder(tmp_path), "discarded", "kept", drop=False), "a")
+    tree = task_tree(steps(Recorder(tmp_path), "discarded", "kept", drop=False).relations(), "a")
     first, second = (node for node in tree.nodes if node.kind == "step")
     assert (first.reasked, first.waste, second.reasked) == (True, {"reask": Decimal(1)}, False)
 
@@ -198,7 +203,6 @@ def test_a_later_outcome_changes_the_class(tmp_path: Path, said: str, status: st
     ):
         recorder.call("10")
     say(recorder, status, START + 10**15, key="T-1")
-    recorder.relations()
-    report = breakdown(relate(SpoolReading(tmp_path)))
+    report = breakdown_of(recorder)
     assert waste(row(report, "resolve")) == expected
     assert waste(row(report, "desk")) == expected

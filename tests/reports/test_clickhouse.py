@@ -206,7 +206,7 @@ def test_what_if_is_that_of_a_spool(embedded: Embedded, tmp_path: Path) -> None:
     embedded.fill(found)
     changes: dict[str, Any] = {
         "response_cache": "exact",
-        "trim": ["documents=-60%"],
+        "context": ["documents=-60%"],
         "route": ["work:gpt-5.4=gpt-5-nano@50%"],
         "cache": "50%-95%",
         "batch": ["*"],

@@ -88,6 +88,24 @@ def test_cohorts_are_chosen_by_what_tasks_are(
     assert compared(spool, before, after).rows == compared(spool, "version=1.4", "version=1.5").rows
 
 
+def test_a_nested_task_belongs_to_the_time_of_the_one_around_it(recorder: Recorder) -> None:
+    """As in `taskmeter report`: what began inside a task of before is of before, whenever it began."""
+    for number in range(4):
+        with recorder.task("outer", f"o{number}", "0.3", "0.2"):
+            recorder.now += DAY
+            with recorder.task("inner", f"i{number}", "0.1"):
+                recorder.call("0.1")
+    recorder.relations()
+    middle = np.datetime64(START + DAY // 2, "ns")  # when one outer task had begun, and no inner one
+    sides = compared(recorder.directory, f"..{middle}", f"{middle}..").sides
+    assert [(side.name, side.cohort, side.tasks) for side in sides] == [
+        ("outer", "before", 1),
+        ("outer", "after", 3),
+        ("inner", "before", 1),
+        ("inner", "after", 3),
+    ]
+
+
 def test_the_same_tasks_again_are_no_finding(tmp_path: Path) -> None:
     """Eight workflows compared with themselves, 56 comparisons: some are below 0.05, Holm leaves none of them."""
     cohorts = [

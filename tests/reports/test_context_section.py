@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from taskmeter import CostExporter, document, track_task
 from taskmeter.reports import render
 from taskmeter.reports.breakdown import BreakdownReport, breakdown
-from taskmeter.reports.relations import relate
+from taskmeter.reports.engine.warehouse import open_spool
 from taskmeter.spool.read import SpoolReading
 from taskmeter.spool.write import SpoolExporter
 from tests.context.wire import Billed, Wire, wired
@@ -37,7 +37,8 @@ def spooled(tmp_path: Path) -> Iterator[Wire]:
 
 
 def report(directory: Path) -> BreakdownReport:
-    return breakdown(relate(SpoolReading(directory)))
+    with open_spool(SpoolReading(directory)) as warehouse:
+        return breakdown(warehouse)
 
 
 def asked(wire: Wire) -> None:
@@ -142,7 +143,7 @@ def test_what_makes_no_sense_is_not_measured(tmp_path: Path, said: str) -> None:
     attributes: dict[str, Any] = {"COST_EXACT": "1", "INPUT_TOKENS": 10, "CONTEXT_SHARES": said}
     with recorder.task("t", "1" * 32, "1"), recorder.span("call", "call", **attributes):
         pass
-    context = breakdown(recorder.relations()).total.context
+    context = report(recorder.directory).total.context
     assert (context.sources, context.calls, context.unmeasured_calls) == ((), 0, 1)
 
 

@@ -23,6 +23,7 @@ from taskmeter.reports.engine.warehouse import Warehouse, open_spool
 from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.task_tree import task_tree
 from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from taskmeter.reports.waste import CLASSES
 from taskmeter.spool.compact import compact
 from taskmeter.spool.read import SpoolReading
 from tests.reports.spans import report_of
@@ -47,6 +48,7 @@ def told(relations: Relations) -> dict[str, Mapping[str, Any]]:
     return {
         task.id: {name: getattr(task, name) for name in (*COLUMNS, *AMOUNTS)}
         | {
+            "waste": dict(task.waste),
             "tokens": tuple(task.tokens),
             "marks": (task.ref in relations.wasted_estimates, task.ref in relations.wasted_bounds),
         }
@@ -59,6 +61,7 @@ def found(warehouse: Warehouse) -> dict[str, Mapping[str, Any]]:
     return {
         row["id"]: {name: row[column] for name, column in COLUMNS.items()}
         | {name: warehouse.amount(row[column]) for name, column in AMOUNTS.items()}
+        | {"waste": {name: amount for name in CLASSES if (amount := warehouse.known(row[f"waste_{name}"]))}}
         | {"tokens": tuple(row[name] for name in ("input", "cached", "output", "reasoning"))}
         | {"marks": (row["wasted_estimate"], row["wasted_bound"])}
         for row in warehouse.ask("SELECT * FROM tasks")

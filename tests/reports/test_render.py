@@ -58,6 +58,7 @@ def test_the_report_as_a_table(recorder: Recorder) -> None:
         "p50, p95: cost of a task of that name, nearest rank",
         "~ partly estimated: 66% of resolve, 66% of TOTAL",
         "≥ lower bound: a call in it could not be priced",
+        "coverage: 50% of tasks priced, 65.8% of cost estimated, 0% pending; prices not recorded",
     ]
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskmeter.errors import UsageError
+from taskmeter.reports.coverage import Coverage
 from taskmeter.reports.unit_cost import UnitCost, UnitCostReport, nearest_rank
 from tests.reports.spans import Recorder
 
@@ -69,8 +70,11 @@ def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
         "single_call_multiple": 1.0,
     }
     marks = ("total", "cost_per_success", "p50", "p95", "wasted")
-    assert result.rows == (UnitCost(name="resolve", kind="task", **expected, **per_task, estimates=marks),)
-    assert result.total == UnitCost(name="TOTAL", kind="total", **expected, estimates=("total", "wasted"))
+    cover = Coverage(tasks=5, priced_share=1.0, estimated_share=0.238095, pending_share=0.2, price_data=None)
+    row = UnitCost(name="resolve", kind="task", **expected, **per_task, coverage=cover, estimates=marks)
+    assert result.rows == (row,)
+    whole = UnitCost(name="TOTAL", kind="total", **expected, coverage=cover, estimates=("total", "wasted"))
+    assert result.total == whole
     note = "1 pending task: 0.05 USD of these totals has no outcome yet, and is no success."
     assert (result.currency, result.notes) == ("USD", (note,))
 

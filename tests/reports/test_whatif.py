@@ -12,11 +12,11 @@ from taskmeter.errors import UsageError
 from taskmeter.records import total
 from taskmeter.reports import recorded_calls
 from taskmeter.reports.engine.warehouse import open_spool
+from taskmeter.reports.portions import whole
 from taskmeter.reports.scenario_texts import model_prices, scenarios, success
-from taskmeter.reports.scenarios import whole
 from taskmeter.reports.suggestions import suggest
 from taskmeter.reports.whatif import open_book
-from taskmeter.reports.whatif_result import Range
+from taskmeter.reports.whatif_result import Left, Range
 from taskmeter.spool.compact import compact
 from taskmeter.spool.read import SpoolReading
 from tests.reports.priced import Call, random_calls, record_task, sent, try_changes
@@ -64,11 +64,12 @@ def test_what_a_factor_does(recorder: Recorder, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_route_is_what_each_call_would_have_cost(recorder: Recorder, seed: int) -> None:
-    """Summed calls at the new model's rates are what the price book makes of each, beyond its long-context step too."""
+    """Summed calls at the new model's rates are what the price book makes of each: in its tier, and beyond the length
+    at which the price steps up."""
     calls = [call for call in random_calls(seed) if call.provider == "openai"]
     record_task(recorder, "work", "t", calls)
     result = try_changes(recorder.directory, route=["work:*=gpt-5.5"], spreads=EXACT)
-    assert result.total.new_total == sure(str(total(call.cost("gpt-5.5", ()) for call in calls)))
+    assert result.total.new_total == sure(str(total(call.cost("gpt-5.5") for call in calls)))
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -170,7 +171,7 @@ def test_less_of_a_source(recorder: Recorder) -> None:
     documents = sent("documents", 4_000, "0.00275")
     parts = {"input": 6_000, "cache_read": 2_000, "output": 100}
     record_task(recorder, "resolve", "t", [Call(parts, more=documents), Call(parts)])
-    result = try_changes(recorder.directory, trim=["documents=-60%"])
+    result = try_changes(recorder.directory, context=["documents=-60%"])
     saving = [round(amount, 12) for amount in result.total.saving]
     assert saving == [Decimal("0.0012375"), Decimal("0.00165"), Decimal("0.0020625")]
 
@@ -193,13 +194,28 @@ def test_cost_of_a_success(recorder: Recorder, text: str, new_rate: float) -> No
     for number in range(5):
         outcome = "succeeded" if number else "failed"
         record_task(recorder, "a", f"t{number}", [Call({"input": 8_000})], outcome)
-    result = try_changes(recorder.directory, success(text), batch=["a"])
+    result = try_changes(recorder.directory, [success(text)], batch=["a"])
     row = result.rows[0]
     assert (row.success_rate, row.new_success_rate, row.cost_per_success) == (0.8, new_rate, Decimal("0.0125"))
     fewer, more = sorted((4, 5 * new_rate))
     ends = [Decimal("0.025") / Decimal(str(count)) for count in (more, 5 * new_rate, fewer)]
     assert row.new_cost_per_success == tuple(round(each, 12) for each in ends)
     assert row.break_even_success_rate == 0.4
+
+
+def test_success_by_workflow(recorder: Recorder) -> None:
+    """The last that holds for a name counts; others keep their rate; the total has the sum of successes."""
+    for name in "abc":
+        for number in range(3):
+            outcome = "succeeded" if number else "failed"
+            record_task(recorder, name, f"{name}{number}", [Call({"input": 8_000})], outcome)
+    stated = [success(text) for text in ("-10%", "a=-5%", "[ab]=0%", "a=50%")]
+    result = try_changes(recorder.directory, stated, batch=["a", "b"])
+    assert [row.new_success_rate for row in result.rows] == [0.5, 0.0, 0.666667]
+    # 3 of 9 tasks at 0.005, 6 at 0.01, and 1.5 + 0 + 2 successes where there were 6
+    assert result.total.new_cost_per_success == Range(
+        Decimal("0.01"), Decimal("0.017142857143"), Decimal("0.017142857143")
+    )
 
 
 def test_what_cannot_be_repriced_stays_and_is_counted(recorder: Recorder) -> None:
@@ -217,8 +233,16 @@ def test_what_cannot_be_repriced_stays_and_is_counted(recorder: Recorder) -> Non
     result = try_changes(recorder.directory, price=["*=x3"])
     assert result.total.new_total == sure("6.00375")
     reasons = ("no_model", "no_tokens", "not_reproduced", "partial", "stated", "unpriced")
-    assert result.reach.left == dict.fromkeys(reasons, 1)
+    amounts = [None if reason == "unpriced" else Decimal(1) for reason in reasons]
+    shares = [None if amount is None else 0.166632 for amount in amounts]  # of 6.00125
+    assert result.reach.left == tuple(map(Left, reasons, [1] * 6, amounts, shares))
     assert (result.reach.calls, result.reach.repriced_calls, result.reach.repriced) == (7, 1, Decimal("0.00125"))
+    assert (result.reach.other, result.reach.other_share) == (Decimal(1), 0.166632)
+    assert (
+        "Left as they are: 1 call for $1.00, 16.7% of the spend, each of which has no tokens on its span."
+        in result.notes
+    )
+    assert "Left as they are: 1 call, each of which has no price." in result.notes
 
 
 def test_nested_tasks_are_in_the_row_of_the_outermost(recorder: Recorder) -> None:
@@ -237,7 +261,7 @@ def test_a_compacted_spool_says_the_same(recorder: Recorder) -> None:
     documents = sent("documents", 1_000, "0.00125")
     again = Call({"input": 4_000}, more={"FINGERPRINT": "f" * 16, "CONTEXT_CARRIED_TOKENS": 2_000, **documents})
     record_task(recorder, "work", "t", [*random_calls(5), again, again])
-    changes: dict[str, Any] = {"response_cache": "exact", "trim": ["documents=-60%"], "cache": "50%-95%"}
+    changes: dict[str, Any] = {"response_cache": "exact", "context": ["documents=-60%"], "cache": "50%-95%"}
     expected = try_changes(recorder.directory, **changes)
     recorder.relations()
     compact(recorder.directory, older_than=timedelta(), now=datetime.now(UTC) + timedelta(minutes=1))
@@ -254,7 +278,10 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
     ({"route": ["a=b@170%"]}, "'170%' is no share. Write a percentage of 0% to 100%"),
     ({"price": ["gpt-5=5"]}, "--price 'gpt-5=5' is no change. Write 'MODEL=x5'"),
     ({"price": ["gpt-5=-120%"]}, "makes prices less than nothing"),
-    ({"trim": ["prompts=-60%"]}, "--trim 'prompts=-60%' is no cut. Write SOURCE=-60%, with a source of system, tools"),
+    ({"context": ["prompts=-60%"]}, "--context 'prompts=-60%' is no cut. Write SOURCE=-60%, with a source of system"),
+    ({"context": ["user=-5%", "user=-9%"]}, "--context 'user=-9%' is the second cut of user. Write one for both"),
+    ({"prices_of": "tomorrow"}, "--prices-of 'tomorrow' is no day. Write it as in 2026-11-01"),
+    ({"batch": ["a@170%"]}, "'170%' is no share"),
     ({"response_cache": "often"}, "--response-cache 'often' is no share"),
     ({"cache": "90%-50%"}, "begins with the higher rate"),
     ({"spreads": ("much", "0%")}, "--token-spread 'much' is no share"),

@@ -115,6 +115,7 @@ def _merged(parts: Sequence[Priced]) -> Priced:
         _joined(part.origin for part in parts),
         _joined(part.reason for part in parts),
         total(known) if len(known) == len(saved) else None,
+        parts[0].terms,
     )
 
 

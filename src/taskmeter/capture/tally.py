@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from taskmeter import _semconv as names
-from taskmeter.account import stated_charge
 from taskmeter.capture.priced import RANK
 from taskmeter.capture.reading import Reading
-from taskmeter.records import ZERO, CostStatus, Part, Priced, Usage, add
+from taskmeter.records import Charge, CostStatus, Part, Priced, Usage, add
 from taskmeter.telemetry.attributes import Attributes, cost_attributes, usage_attributes
 
 
@@ -18,7 +15,8 @@ class Tally:
     def __init__(self) -> None:
         self.items = 0
         self._unpriced = 0
-        self._amount = self._listed = self._contracted = ZERO
+        self._charges: dict[str, Charge] = {}
+        self._terms: set[tuple[tuple[str, str], ...]] = set()
         self._worst: CostStatus = "exact"
         self._origin = ""
         self._reason = ""
@@ -43,10 +41,11 @@ class Tally:
             return
         if RANK[priced.status] > RANK[self._worst]:
             self._worst = priced.status
+        if priced.charges and len(self._terms) <= 1:
+            self._terms.add(priced.terms)
         for charge in priced.charges:
-            self._amount = add(self._amount, charge.amount)
-            self._listed = add(self._listed, charge.list_amount)
-            self._contracted = add(self._contracted, charge.contracted_amount)
+            known = self._charges.get(charge.part)
+            self._charges[charge.part] = charge if known is None else _both(known, charge)
 
     @property
     def usage(self) -> Usage:
@@ -68,10 +67,18 @@ class Tally:
     def _priced(self) -> Priced:
         if self._unpriced == self.items:
             return Priced("unpriced", reason=self._reason)
-        estimated = self._worst != "exact"
-        lump = stated_charge(self._amount, "model", self.model, Decimal(self.items), "item", estimated=estimated)
-        lump = lump._replace(list_amount=self._listed, contracted=self._contracted)
+        charges, terms = tuple(self._charges.values()), next(iter(self._terms)) if len(self._terms) == 1 else ()
         if self._unpriced:
             reason = f"{self._unpriced} of {self.items} items have no price: {self._reason}"
-            return Priced("partial", (lump,), self._origin, reason)
-        return Priced(self._worst, (lump,), self._origin, self._reason)
+            return Priced("partial", charges, self._origin, reason, terms=terms)
+        return Priced(self._worst, charges, self._origin, self._reason, terms=terms)
+
+
+def _both(left: Charge, right: Charge) -> Charge:
+    """One charge for the same part of several items."""
+    return left._replace(
+        quantity=add(left.quantity, right.quantity),
+        list_amount=add(left.list_amount, right.list_amount),
+        amount=add(left.amount, right.amount),
+        contracted=add(left.contracted_amount, right.contracted_amount),
+    )

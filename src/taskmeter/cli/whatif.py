@@ -19,8 +19,9 @@ from taskmeter.reports.whatif import what_if
 @click.command
 @click.option("--route", multiple=True, metavar="STEP:MODEL=NEW[@70%]", help="Another model answers these calls.")
 @click.option("--price", multiple=True, metavar="MODEL=x5", help="Prices change: x5, x0.5, +10%, -20%.")
-@click.option("--batch", multiple=True, metavar="STEP[:MODEL]", help="These calls can wait for a batch.")
-@click.option("--flex", multiple=True, metavar="STEP[:MODEL]", help="These calls can go by the flex tier.")
+@click.option("--prices-of", metavar="DAY", help="All calls at the prices of one day, as in 2026-11-01.")
+@click.option("--batch", multiple=True, metavar="STEP[:MODEL][@70%]", help="These calls can wait for a batch.")
+@click.option("--flex", multiple=True, metavar="STEP[:MODEL][@70%]", help="These calls can go by the flex tier.")
 @click.option(
     "--cache",
     is_flag=False,
@@ -33,9 +34,14 @@ from taskmeter.reports.whatif import what_if
     metavar="exact|RATE",
     help="Requests sent before are answered from a cache: the same ones (exact), or a share of all (20%, 15%-25%).",
 )
-@click.option("--trim", multiple=True, metavar="SOURCE=-60%", help="Less of a source of input is sent.")
+@click.option("--context", multiple=True, metavar="SOURCE=-60%", help="Less of a source of input is sent.")
 @click.option("--model-price", multiple=True, metavar="NAME=IN/OUT[/CACHED]", help="A model's USD per million tokens.")
-@click.option("--success", metavar="-5%|85%", help="How the success rate changes: points less or more, or the rate.")
+@click.option(
+    "--success",
+    multiple=True,
+    metavar="[WORKFLOW=]-5%|85%",
+    help="How the success rate changes: points less or more, or the rate.",
+)
 @click.option(
     "--token-spread",
     default=SPREAD,
@@ -58,13 +64,14 @@ def whatif(  # noqa: PLR0913 - a change each
     *,
     route: tuple[str, ...],
     price: tuple[str, ...],
+    prices_of: str | None,
     batch: tuple[str, ...],
     flex: tuple[str, ...],
     cache: str | None,
     response_cache: str | None,
-    trim: tuple[str, ...],
+    context: tuple[str, ...],
     model_price: tuple[str, ...],
-    success: str | None,
+    success: tuple[str, ...],
     token_spread: str,
     length_spread: str,
     since: int | None,
@@ -76,15 +83,17 @@ def whatif(  # noqa: PLR0913 - a change each
 ) -> None:
     """What recorded tasks would have cost with other models, prices, caches or less context.
 
-    Changes act in this order: response cache, trim, route, cache, batch, flex, price; each sees what those before made.
+    Changes act in this order: response cache, context, route, cache, batch, flex, prices of, price; each sees what
+    those before made.
     """
     changes = scenario_texts.scenarios(
         response_cache=response_cache,
-        trim=trim,
+        context=context,
         route=route,
         cache=cache,
         batch=batch,
         flex=flex,
+        prices_of=prices_of,
         price=price,
         spreads=(token_spread, length_spread),
     )
@@ -95,11 +104,11 @@ def whatif(  # noqa: PLR0913 - a change each
             else "taskmeter whatif needs a change, as in --route 'classify:*=gpt-5-nano', or --suggest"
         )
     stated = scenario_texts.model_prices(model_price)
-    rate = None if success is None else scenario_texts.success(success)
+    rates = [scenario_texts.success(text) for text in success]
     pricing.use(_config.prices_from_environment())
     with opened(source, spool) as warehouse:
         if suggest:
             print_result(make_suggestions(warehouse, since_ns=since, until_ns=until), output)
         else:
-            result = what_if(warehouse, changes, success=rate, stated=stated, since_ns=since, until_ns=until)
+            result = what_if(warehouse, changes, success=rates, stated=stated, since_ns=since, until_ns=until)
             print_result(result, output)

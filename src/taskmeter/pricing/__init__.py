@@ -5,9 +5,11 @@ from taskmeter.pricing._book import ToolPrice, chosen, human_rate, tool_price
 from taskmeter.pricing._catalog import data_version, models_of, newest_price
 from taskmeter.pricing._charges import PriceContext, as_estimate, price
 from taskmeter.pricing._files import load, provider_of, use
-from taskmeter.pricing._rates import Rates, rates
+from taskmeter.pricing._rates import MEDIA, PARTS, Rates, rates
 
 __all__ = [
+    "MEDIA",
+    "PARTS",
     "PriceContext",
     "Rates",
     "ToolPrice",

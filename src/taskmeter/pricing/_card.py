@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from taskmeter.pricing._book import PriceBook, price_per_one
-from taskmeter.pricing._catalog import Listing, data_id, data_version, find, gateway_name, lenders
+from taskmeter.pricing._catalog import Listing, data_id, data_name, find, gateway_name, lenders
 from taskmeter.pricing._rules import Rule
 from taskmeter.pricing._sheet import Price, Sheet, both, keys_of, thresholds
 from taskmeter.pricing._tables import AND, FEES, GENAI_KEYS, OTEL_NAMES, STANDARD_VALUES, TOKEN, TOKENS
@@ -61,6 +61,10 @@ class Level(dict[str, "Line | None"]):
         self._asked = asked
         self._origin = origin
 
+    def has_own(self, part: str) -> bool:
+        """Whether there is a price under its very name."""
+        return part in self._sheets[-1].prices
+
     def __missing__(self, name: str) -> Line | None:
         line = self._line(name)
         if line is not None or name in TOKENS or name in FEES:  # bounded, whatever fees there are said to be
@@ -101,6 +105,8 @@ class Card:
     """The price data's entry; empty where it has none."""
     unknown: Mapping[str, str]
     """Fees whose quantity no response states -> what it is that is billed."""
+    terms: Variants
+    """The variants without the standard ones."""
 
     def level(self, usage: Usage) -> Level:
         """The prices for a call of that many input tokens. A longer one is charged at them from its first token on."""
@@ -154,6 +160,7 @@ def cards_for(book: PriceBook, provider: str, model: str, variants: Variants, da
         [rule for rule in rules if rule.match.concerns(_names(provider), {model, *target.models})]
         for rules in (book.contract, book.commitment)
     ]
+    origin = sys.intern(_origin(target, resolved if resolved != (provider, model) else None, ordinal))
     cards: list[Card] = []
     for start in starts:
         sheet = _list_sheet(target, asked, midnight + start, ordinal)
@@ -167,7 +174,7 @@ def cards_for(book: PriceBook, provider: str, model: str, variants: Variants, da
                 sheet = sheet.copy()
                 _apply([(rule, "") for rule in rules], sheet, asked, ordinal)
             sheets.append(sheet)
-        cards.append(_card(target, sheets, asked, resolved if resolved != (provider, model) else None))
+        cards.append(_card(sheets, asked, origin))
     return DayOfCards(tuple(start // timedelta(microseconds=1) * 1000 for start in starts), tuple(cards))
 
 
@@ -275,16 +282,15 @@ def _apply(rules: Sequence[tuple[Rule, str]], sheet: Sheet, asked: Mapping[str, 
             rule.apply(sheet, lent)
 
 
-def _card(target: _Target, sheets: list[Sheet], asked: Mapping[str, str], resolved: tuple[str, str] | None) -> Card:
+def _card(sheets: list[Sheet], asked: Mapping[str, str], origin: str) -> Card:
     special = {key: value for key, value in asked.items() if value.lower() not in STANDARD_VALUES}
     steps = thresholds(sheets)
-    origin = sys.intern(_origin(target, resolved))
     levels = tuple(Level(sheets, length, special, origin) for length in (0, *[above + 1 for above in steps]))
-    return Card(steps, levels, origin, {**sheets[0].unknown, **sheets[-1].unknown})
+    return Card(steps, levels, origin, {**sheets[0].unknown, **sheets[-1].unknown}, tuple(special.items()))
 
 
-def _origin(target: _Target, resolved: tuple[str, str] | None) -> str:
+def _origin(target: _Target, resolved: tuple[str, str] | None, ordinal: int) -> str:
     sources = [] if resolved is None else ["alias of {}/{}".format(*resolved)]
     if target.listing is not None:
-        sources.append(f"genai-prices {data_version()} {target.listing.provider_id}/{target.listing.model.id}")
+        sources.append(f"{data_name(ordinal)} {target.listing.provider_id}/{target.listing.model.id}")
     return AND.join(sources)

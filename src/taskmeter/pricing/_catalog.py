@@ -6,6 +6,7 @@ Its process-wide snapshot is left alone, because other libraries in the process 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -39,15 +40,29 @@ def data_version() -> str:
     return version("genai-prices")
 
 
+def data_name(ordinal: int) -> str:
+    """The price data with their version and how recent they are, on the day of that ordinal: `genai-prices 0.2.3
+    (2026-11-09)`."""
+    newest = newest_price(date.fromordinal(ordinal))
+    return f"genai-prices {data_version()}" + (f" ({newest})" if newest is not None else "")
+
+
 def newest_price(today: date) -> date | None:
     """The last day up to `today` from which some price in the data holds: it is at least that recent."""
-    dates = (
+    earlier = bisect_right(_dates(), today)
+    return _dates()[earlier - 1] if earlier else None
+
+
+@cache
+def _dates() -> tuple[date, ...]:
+    """From which some price holds, in order."""
+    dates = {
         getattr(getattr(price, "constraint", None), "start_date", None)
         for provider in _providers().values()
         for model in provider.models
         for price in (model.prices if isinstance(model.prices, list) else ())
-    )
-    return max((day for day in dates if isinstance(day, date) and day <= today), default=None)
+    }
+    return tuple(sorted(day for day in dates if isinstance(day, date)))
 
 
 @cache

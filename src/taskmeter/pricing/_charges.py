@@ -62,7 +62,9 @@ def price(usage: Usage, context: PriceContext) -> Priced:
         return Priced("unpriced", reason=cards)
     if usage is NO_USAGE:
         return Priced("unpriced", reason="no usage was reported")
-    return _price(usage, cards.at(ns_of_day), model)
+    card = cards.at(ns_of_day)
+    priced = _price(usage, card, model)
+    return priced._replace(terms=card.terms) if card.terms else priced
 
 
 def _price(usage: Usage, card: Card, model: str) -> Priced:

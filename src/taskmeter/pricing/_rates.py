@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from taskmeter.pricing import _book
 from taskmeter.pricing._card import DAY_NS, Level, cards_for
 from taskmeter.pricing._charges import LONGEST_MODEL, PriceContext
 from taskmeter.pricing._sheet import both
 from taskmeter.pricing._tables import REQUEST
-from taskmeter.records import ZERO
+from taskmeter.records import ZERO, Part
 
 
 class Rates(NamedTuple):
@@ -22,15 +22,51 @@ class Rates(NamedTuple):
     above: int
     """Input tokens, cached included, that a call must exceed; -1 for the first range."""
     input: Decimal | None
+    input_audio: Decimal | None
+    input_image: Decimal | None
     cache_read: Decimal | None
+    cache_read_audio: Decimal | None
+    cache_read_image: Decimal | None
     cache_write: Decimal | None
+    """For five minutes, or as long as the provider keeps what nothing was said of."""
     cache_write_1h: Decimal | None
+    cache_write_12h: Decimal | None
     output: Decimal | None
+    output_audio: Decimal | None
+    output_image: Decimal | None
     reasoning: Decimal | None
     request: Decimal
     """For a call, whatever its tokens."""
     doubt: str
     """Why the price of input or output is an estimate; empty when it is not."""
+    kinds: frozenset[Part]
+    """Parts of sound and images that have a price of their own, not that of text."""
+
+
+PARTS: Final[tuple[Part, ...]] = (
+    "input",
+    "input_audio",
+    "input_image",
+    "cache_read",
+    "cache_read_audio",
+    "cache_read_image",
+    "cache_write",
+    "cache_write_1h",
+    "cache_write_12h",
+    "output",
+    "output_audio",
+    "output_image",
+    "reasoning",
+)
+"""What `Rates` has a price of: every class of tokens, with writes for five minutes among those of no stated time."""
+MEDIA: Final[tuple[Part, ...]] = (
+    "input_audio",
+    "input_image",
+    "cache_read_audio",
+    "cache_read_image",
+    "output_audio",
+    "output_image",
+)
 
 
 def rates(context: PriceContext) -> tuple[Rates, ...] | str:
@@ -52,25 +88,17 @@ def rates(context: PriceContext) -> tuple[Rates, ...] | str:
 
 
 def _rates(from_ns: int, above: int, level: Level) -> Rates:
-    request = level[REQUEST]
+    lines = {part: level[part] for part in PARTS}
     doubt = ""
     for part in ("input", "output"):
-        line = level[part]
+        line = lines[part]
         doubt = both(doubt, line.doubt if line is not None else "")
+    request = level[REQUEST]
     return Rates(
         from_ns,
         above,
-        input=_price(level, "input"),
-        cache_read=_price(level, "cache_read"),
-        cache_write=_price(level, "cache_write"),
-        cache_write_1h=_price(level, "cache_write_1h"),
-        output=_price(level, "output"),
-        reasoning=_price(level, "reasoning"),
+        **{part: None if line is None else line.effective for part, line in lines.items()},
         request=ZERO if request is None else request.effective,
         doubt=doubt,
+        kinds=frozenset(part for part in MEDIA if level.has_own(part)),
     )
-
-
-def _price(level: Level, part: str) -> Decimal | None:
-    line = level[part]
-    return None if line is None else line.effective

@@ -1,55 +1,27 @@
 """`taskmeter breakdown`: where the money of the tasks of each name went, a section for each way to divide it.
 
-A section is a record and a function that makes it of a `Group`; a row has one of each. Like those of `taskmeter
-report`, a row's money is that of its tasks with all that is nested in them, counted once.
+A section is a record and a function that makes it of sums; a row has one of each. Like those of `taskmeter report`, a
+row's money is that of its tasks with all that is nested in them, counted once.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from taskmeter.errors import SpoolError
-from taskmeter.records import ZERO, total
+from taskmeter.records import ZERO
 from taskmeter.reports.context_section import ContextSection, context_section
-from taskmeter.reports.relations import Relations
-from taskmeter.reports.rows import Leaf, Task
-from taskmeter.reports.unit_cost import exposed_note, late_notes, missing_notes, unpriced_note
+from taskmeter.reports.engine import cohort
+from taskmeter.reports.engine.spending import Spending, spendings
+from taskmeter.reports.engine.warehouse import Warehouse
+from taskmeter.reports.notes import exposed_note, late_note, missing_note, unpriced_note
 from taskmeter.reports.waste_section import WasteSection, waste_section
 
 Kind: TypeAlias = Literal["task", "unfinished", "no_task", "total"]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """What a row is about."""
-
-    name: str
-    kind: Kind
-    tasks: Sequence[Task]
-    outermost: Sequence[Task]
-    """Those of `tasks` that are in no other of the group."""
-    leaves: Sequence[Leaf]
-    """What is in no task, where the group has that."""
-    relations: Relations
-
-    @property
-    def unpriced_calls(self) -> int:
-        """Calls that could not be priced: if there are any, each sum is a lower bound."""
-        return sum(task.unpriced_calls for task in self.outermost) + sum(
-            leaf.status == "unpriced" for leaf in self.leaves
-        )
-
-    @property
-    def total(self) -> Decimal | None:
-        """All that was spent; `None` where nothing of it could be priced."""
-        parts: list[Task | Leaf] = [*self.outermost, *self.leaves]
-        costs = [part.cost for part in parts if part.cost is not None]
-        return total(costs) if costs or not self.unpriced_calls else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,56 +51,76 @@ class BreakdownReport:
     notes: tuple[str, ...]
 
 
-def breakdown(relations: Relations, wanted: Collection[str] = ()) -> BreakdownReport:
-    """Makes the report, of the tasks of the names `wanted` only if there are any.
+def breakdown(
+    warehouse: Warehouse,
+    wanted: Collection[str] = (),
+    *,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+) -> BreakdownReport:
+    """Makes the report, of the tasks of the names `wanted` only if there are any, that began at `since_ns` or later,
+    and before `until_ns`, with those nested in them.
 
     Raises `SpoolError` for a name that no task has, with what comes close.
     """
-    known = {task.name for task in relations.tasks.values()}
+    _check(wanted, warehouse)
+    cohort.make_cohort(warehouse, "name", since_ns, until_ns)
+    if wanted:
+        cohort.narrow(warehouse, wanted)
+    spent = spendings(warehouse, "name", since_ns, until_ns, outside=not wanted, parts=True)
+    rows = [
+        _row(
+            found["grouped"],
+            "unfinished" if found["is_open"] else "task",
+            found,
+            spent.of(found["grouped"], is_open=found["is_open"]),
+            warehouse,
+        )
+        for found in warehouse.ask(cohort.DIVIDED)
+    ]
+    rows.sort(key=lambda row: (row.kind != "task", -(row.total or ZERO), row.name))
+    (whole,) = warehouse.ask(cohort.DIVIDED_TOTAL)
+    (outside,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
+    if outside["leaves"] and not wanted:
+        rows.append(_row("(no task)", "no_task", outside, spent.outside, warehouse))
+        whole = _plus(whole, outside)
+    row = _row("TOTAL", "total", whole, spent.total, warehouse)
+    notes = tuple(_notes(row, bool(whole["minutes"]), warehouse))
+    return BreakdownReport(warehouse.currency, tuple(rows), row, notes)
+
+
+def _check(wanted: Collection[str], warehouse: Warehouse) -> None:
+    if not wanted:
+        return
+    known = {row["name"] for row in warehouse.ask("SELECT DISTINCT name FROM tasks")}
     for name in wanted:
         if name not in known:
             raise SpoolError(_not_found(name, known))
-    groups = list(_groups(relations, wanted))
-    rows = [_row(group) for group in groups]
-    tasks = [task for group in groups for task in group.tasks]
-    leaves = [leaf for group in groups for leaf in group.leaves]
-    whole = _row(Group("TOTAL", "total", tasks, _outermost(tasks, relations), leaves, relations))
-    return BreakdownReport(relations.currency, tuple(rows), whole, tuple(_notes(whole, tasks, relations)))
 
 
-def _groups(relations: Relations, wanted: Collection[str]) -> Iterable[Group]:
-    finished: dict[str, list[Task]] = defaultdict(list)
-    unfinished: dict[str, list[Task]] = defaultdict(list)
-    for task in relations.tasks.values():
-        if not wanted or task.name in wanted:
-            (unfinished if task.outcome == "unfinished" else finished)[task.name].append(task)
-    kinds: tuple[tuple[Kind, dict[str, list[Task]]], ...] = (("task", finished), ("unfinished", unfinished))
-    for kind, by_name in kinds:
-        found = [
-            Group(name, kind, tasks, _outermost(tasks, relations), (), relations) for name, tasks in by_name.items()
-        ]
-        yield from sorted(found, key=lambda group: (-(group.total or ZERO), group.name))
-    outside = [leaf for leaf in relations.leaves if not leaf.task_id]
-    if outside and not wanted:
-        yield Group("(no task)", "no_task", (), (), outside, relations)
+def _plus(sums: Mapping[str, Any], outside: Mapping[str, Any]) -> dict[str, Any]:
+    """Sums of tasks, with those of what is in none."""
+    both: dict[str, Any] = dict(sums)
+    for name, value in outside.items():
+        before = both.get(name)
+        if value is not None and name in both:
+            both[name] = value if before is None else before or value if isinstance(value, bool) else before + value
+    return both
 
 
-def _outermost(tasks: Sequence[Task], relations: Relations) -> list[Task]:
-    ids = {task.id for task in tasks}
-    return [task for task in tasks if all(around.id not in ids for around in relations.ancestors(task))]
-
-
-def _row(group: Group) -> BreakdownRow:
+def _row(name: str, kind: Kind, found: Mapping[str, Any], spent: Spending, warehouse: Warehouse) -> BreakdownRow:
+    total = warehouse.amount(found["spent"])
+    if total is None and not found["unpriced_calls"]:
+        total = ZERO
     return BreakdownRow(
-        name=group.name,
-        kind=group.kind,
-        tasks=len(group.tasks),
-        total=group.total,
-        estimated=any(task.estimated for task in group.outermost)
-        or any(leaf.status == "estimated" for leaf in group.leaves),
-        unpriced_calls=group.unpriced_calls,
-        waste=waste_section(group),
-        context=context_section(group),
+        name=name,
+        kind=kind,
+        tasks=found.get("tasks", 0),
+        total=total,
+        estimated=bool(warehouse.known(found["estimated"])),
+        unpriced_calls=int(found["unpriced_calls"]),
+        waste=waste_section(found, total, warehouse),
+        context=context_section(spent),
     )
 
 
@@ -141,11 +133,12 @@ def _not_found(name: str, known: Iterable[str]) -> str:
 _SUGGESTIONS = 5
 
 
-def _notes(whole: BreakdownRow, tasks: Sequence[Task], relations: Relations) -> Iterable[str]:
+def _notes(whole: BreakdownRow, reviews: bool, warehouse: Warehouse) -> Iterable[str]:  # noqa: FBT001
     if whole.unpriced_calls:
-        yield unpriced_note(whole.unpriced_calls, reviews=any(task.human_minutes for task in tasks))
+        yield unpriced_note(whole.unpriced_calls, reviews=reviews)
     if whole.waste.exposed_attempts:
         yield exposed_note(whole.waste.exposed_attempts)
-    yield from late_notes(tasks, relations.currency)
-    shown = {task.id for task in tasks}
-    yield from missing_notes(relations, {id_: gap for id_, gap in relations.missing().items() if id_ in shown})
+    for query, note in ((cohort.LATE, late_note), (cohort.MISSING, missing_note)):
+        (found,) = warehouse.ask(query)
+        if found["tasks"]:
+            yield note(found["tasks"], warehouse.known(found["spent"]), warehouse.currency)

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, erfc, log, sqrt
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from taskmeter import pricing
 from taskmeter.errors import UsageError
-from taskmeter.records import divide
 from taskmeter.reports import resampling
 from taskmeter.reports.compare_result import MORE_IS_BETTER, CompareReport, Comparison, Metric, Side, Threshold, Verdict
-from taskmeter.reports.coverage import Coverage
+from taskmeter.reports.coverage import SUMS, cover, read_price_data_of
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.warehouse import Warehouse
 from taskmeter.reports.intervals import holm, newcombe
+from taskmeter.reports.render_coverage import pending_gap, price_gaps
 from taskmeter.reports.resampling import Change, change_of, linear_ratio, quantile, quantile_change, ratio
 from taskmeter.reports.selectors import Selector
 from taskmeter.reports.text import plain
@@ -44,11 +43,8 @@ CREATE OR REPLACE TEMP TABLE sides AS
 SELECT *, {before} AS is_before, {after} AS is_after FROM cohort
 WHERE NOT is_open AND is_outer AND coalesce(name = getvariable('only_name'), true)
 """
-_COUNTS = """
-SELECT name, is_after, count(*) AS tasks, sum(cost) AS spent, sum(estimated) AS estimated,
-    count(*) FILTER (outcome = 'pending') AS pending,
-    count(*) FILTER (cost IS NULL OR all_unpriced <> 0) AS unpriced
-FROM sides WHERE is_before OR is_after GROUP BY name, is_after
+_COUNTS = f"""
+SELECT name, is_after, {SUMS} FROM sides WHERE is_before OR is_after GROUP BY name, is_after
 ORDER BY sum(sum(cost)) OVER (PARTITION BY name) DESC NULLS LAST, name, is_after
 """
 # What is unknown of a cost is left out of it: the coverage says so.
@@ -82,16 +78,26 @@ def compare(
     warehouse.run(_SIDES.format(**conditions))
     _check(warehouse, before, after)
     counts = warehouse.ask(_COUNTS)
-    sides = tuple(_side(found, warehouse) for found in counts)
+    price_data = {
+        side: read_price_data_of(warehouse, f"SELECT id FROM sides WHERE is_{side}") for side in ("before", "after")
+    }
+    sides = tuple(_side(found, warehouse, price_data) for found in counts)
     names = dict.fromkeys(found["name"] for found in counts)
     cohorts = {one: {side.cohort for side in sides if side.name == one} for one in names}
     shared = [one for one in names if len(cohorts[one]) > 1]
     if not shared:
         raise UsageError(f"{before.text!r} and {after.text!r} have tasks of no name in common")
     rows = _corrected([row for one in shared for row in _compare_name(one, warehouse)])
-    notes = tuple(_notes(rows, sides, [one for one in names if one not in shared]))
-    gates = judge(rows, thresholds, by_estimate=by_estimate)
-    return CompareReport(warehouse.currency, before.text, after.text, tuple(rows), sides, gates, notes)
+    return CompareReport(
+        currency=warehouse.currency,
+        before=before.text,
+        after=after.text,
+        rows=tuple(rows),
+        sides=sides,
+        coverage=cover(counts, warehouse, _joined(price_data)),
+        gates=judge(rows, thresholds, by_estimate=by_estimate),
+        notes=tuple(_notes(rows, sides, [one for one in names if one not in shared], price_data)),
+    )
 
 
 def _check(warehouse: Warehouse, before: Selector, after: Selector) -> None:
@@ -111,21 +117,14 @@ def _check(warehouse: Warehouse, before: Selector, after: Selector) -> None:
         )
 
 
-def _side(found: Mapping[str, Any], warehouse: Warehouse) -> Side:
-    spent = warehouse.known(found["spent"])
-    estimated = warehouse.known(found["estimated"])
-    return Side(
-        name=found["name"],
-        cohort="after" if found["is_after"] else "before",
-        tasks=found["tasks"],
-        coverage=Coverage(
-            tasks=found["tasks"],
-            priced_share=round(1 - found["unpriced"] / found["tasks"], 6),
-            estimated_share=round(float(divide(estimated, spent)), 6) if spent else None,
-            pending_share=round(found["pending"] / found["tasks"], 6),
-            price_data=f"genai-prices {pricing.data_version()}",
-        ),
-    )
+def _side(found: Mapping[str, Any], warehouse: Warehouse, price_data: Mapping[str, str | None]) -> Side:
+    side: Literal["before", "after"] = "after" if found["is_after"] else "before"
+    return Side(found["name"], side, found["tasks"], cover([found], warehouse, price_data[side]))
+
+
+def _joined(price_data: Mapping[str, str | None]) -> str | None:
+    before, after = (price_data[side] or "" for side in ("before", "after"))
+    return before or None if before == after else f"A {before or 'not recorded'}; B {after or 'not recorded'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +256,9 @@ def _judged(row: Comparison, adjusted: float) -> Comparison:
     return replace(row, verdict="better" if is_better else "worse", tasks_needed=None)
 
 
-def _notes(rows: Sequence[Comparison], sides: Sequence[Side], apart: Sequence[str]) -> Iterable[str]:
+def _notes(
+    rows: Sequence[Comparison], sides: Sequence[Side], apart: Sequence[str], price_data: Mapping[str, str | None]
+) -> Iterable[str]:
     tested = sum(row.p_value is not None for row in rows)
     if tested:
         yield f"{tested} comparisons were made, and Holm's correction is for all of them; intervals are without it."
@@ -265,18 +266,12 @@ def _notes(rows: Sequence[Comparison], sides: Sequence[Side], apart: Sequence[st
         yield f"Too few tasks: less than {LEAST} in a cohort, or all alike."
     for name in apart:
         yield f"{plain(name)} is in one cohort only, and not compared."
+    if price_data["before"] != price_data["after"]:
+        yield "A and B were not priced by the same data: a difference in cost may be one of prices."
     for side in sides:
-        yield from _gaps(side)
-
-
-def _gaps(side: Side) -> Iterable[str]:
-    cover, what = side.coverage, f"{plain(side.name)}, {side.cohort}"
-    if cover.priced_share is not None and cover.priced_share < 1:
-        yield f"{what}: {1 - cover.priced_share:.1%} of its tasks have calls without a price: costs are lower bounds."
-    if cover.estimated_share:
-        yield f"{what}: {cover.estimated_share:.1%} of its cost is estimated."
-    if cover.pending_share:
-        yield f"{what}: {cover.pending_share:.1%} of its tasks have no outcome yet, and count as no success."
+        what = f"{plain(side.name)}, {side.cohort}"
+        yield from price_gaps(what, side.coverage)
+        yield from pending_gap(what, side.coverage)
 
 
 def _rounded(statistic: float | None) -> float | None:

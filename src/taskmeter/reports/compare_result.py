@@ -46,7 +46,7 @@ class Comparison:
     """In each cohort, about, to see a change of 10 % (of a share 5 points) four times of five; where none is seen."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Side:
     """The tasks of one name in one cohort."""
 
@@ -77,6 +77,8 @@ class CompareReport:
     after: str
     rows: tuple[Comparison, ...]
     sides: tuple[Side, ...]
+    coverage: Coverage
+    """Of both cohorts; `price_data` of each is with its sides."""
     gates: tuple[Gate, ...]
     notes: tuple[str, ...]
 

@@ -7,7 +7,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Literal, NamedTuple, cast
 
 from taskmeter import _semconv as names
-from taskmeter.records import ContextShare
+from taskmeter.records import WASTE_CLASSES, ContextShare
+from taskmeter.reports.waste import UNCLASSIFIED
 from taskmeter.spool.read import SpanRecord
 
 LeafKind = Literal["call", "tool", "charge"]
@@ -79,6 +80,12 @@ def _share(tokens: object, cost: object) -> ContextShare:
     if amount is not None and not 0 <= amount < LARGEST_AMOUNT:
         raise ValueError
     return ContextShare(tokens, amount)
+
+
+def waste(span: SpanRecord) -> str | None:
+    """Why the result of a leaf was thrown away, if it was; a reason that is none of ours is no class."""
+    said = text(span, names.WASTE_CLASS)
+    return said if said is None or said in WASTE_CLASSES else UNCLASSIFIED
 
 
 def text(span: SpanRecord, name: str) -> str | None:

@@ -132,7 +132,7 @@ def _unknown(report: ForecastReport) -> Iterable[str]:
         rest = f" and {len(small) - _FEW_NAMES} more" if len(small) > _FEW_NAMES else ""
         named = ", ".join(plain(row.name) for row in small[:_FEW_NAMES])
         yield f"No interval for {named}{rest}: too few tasks, or not among the rows that cost most."
-    yield f"Prices of the pilot, {cover.price_data} is installed: what they become is not forecast."
+    yield "Prices are those of the pilot: what they become is not forecast."
 
 
 def _percent(share: float) -> str:

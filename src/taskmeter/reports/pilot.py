@@ -7,9 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from taskmeter.errors import UsageError
-from taskmeter.pricing import data_version
-from taskmeter.records import ZERO, divide, total
-from taskmeter.reports.coverage import Coverage
+from taskmeter.records import ZERO, total
+from taskmeter.reports.coverage import SUMS, Coverage, coverage_of, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.warehouse import Warehouse
 
@@ -25,12 +24,10 @@ _TASKS = """
 SELECT number, CAST(coalesce(cost, zero()) AS DOUBLE) AS cost, CAST(outcome = 'succeeded' AS DOUBLE) AS succeeded
 FROM cohort JOIN pilot_groups USING (grouped) WHERE parent IS NULL AND NOT is_open ORDER BY start_ns, id
 """
-_GROUPS = """
+_GROUPS = f"""
 CREATE OR REPLACE TEMP TABLE pilot_groups AS
-SELECT grouped, row_number() OVER (ORDER BY sum(cost) DESC NULLS LAST, grouped) - 1 AS number, count(*) AS tasks,
-    count(*) FILTER (cost IS NULL OR all_unpriced <> 0) AS unpriced, count(cost) AS priced, sum(cost) AS spent,
-    coalesce(sum(estimated), zero()) AS estimated, count(*) FILTER (outcome = 'succeeded') AS succeeded,
-    count(*) FILTER (outcome = 'pending') AS pending
+SELECT grouped, row_number() OVER (ORDER BY sum(cost) DESC NULLS LAST, grouped) - 1 AS number, {SUMS},
+    count(cost) AS priced, count(*) FILTER (outcome = 'succeeded') AS succeeded
 FROM cohort WHERE parent IS NULL AND NOT is_open GROUP BY grouped
 """
 _OPEN = "SELECT count(*) AS tasks, sum(cost) AS spent FROM cohort WHERE parent IS NULL AND is_open"
@@ -67,18 +64,18 @@ class Pilot:
     unfinished_spent: Decimal
     outside: Decimal
     """What was spent in no task, likewise."""
+    price_data: str | None
+    """As in `Coverage`."""
 
     def coverage(self, groups: tuple[Group, ...]) -> Coverage:
         """Of the tasks of some groups."""
-        tasks = sum(group.tasks for group in groups)
-        spent = total(group.spent or ZERO for group in groups)
-        estimated = total(group.estimated for group in groups)
-        return Coverage(
-            tasks=tasks,
-            priced_share=round(1 - sum(group.unpriced for group in groups) / tasks, 6) if tasks else None,
-            estimated_share=round(float(divide(estimated, spent)), 6) if spent else None,
-            pending_share=round(sum(group.pending for group in groups) / tasks, 6) if tasks else None,
-            price_data=f"genai-prices {data_version()}",
+        return coverage_of(
+            tasks=sum(group.tasks for group in groups),
+            unpriced=sum(group.unpriced for group in groups),
+            pending=sum(group.pending for group in groups),
+            spent=total(group.spent or ZERO for group in groups),
+            estimated=total(group.estimated for group in groups),
+            price_data=self.price_data,
         )
 
 
@@ -117,4 +114,5 @@ def read_pilot(warehouse: Warehouse, by: str, since_ns: int | None, until_ns: in
         unfinished=still_open["tasks"],
         unfinished_spent=warehouse.known(still_open["spent"]),
         outside=warehouse.known(outside["spent"]),
+        price_data=read_price_data(warehouse, since_ns, until_ns),
     )

@@ -1,55 +1,47 @@
 """Recorded calls as cells: sums of calls that every hypothetical price is the same for, so that a million take as long
 as a thousand.
 
-A span says how many tokens a call had, not by which tier it was billed. What it cost tells: the terms under which the
-price book makes that amount of those tokens are those it was billed under. A call that none fit stays as it is.
+A span says which tokens a call had, how it was processed and which fees were in it. Where the price book makes the
+recorded amount of that, it can make hypothetical ones; any other call stays as it is.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from taskmeter.pricing import PriceContext, Rates, rates
-from taskmeter.records import SOURCES, Source
+from taskmeter.pricing import PARTS, PriceContext, Rates, rates
+from taskmeter.records import INPUT_PARTS, SOURCES, Part, Source
 from taskmeter.reports.engine import calls, cohort
 from taskmeter.reports.engine.calls import DAY_NS
 from taskmeter.reports.engine.warehouse import Warehouse
 
 LEFT: Final = {
     "unpriced": "has no price",
-    "partial": "was priced in part, or by capacity",
+    "partial": "was priced in part, and the price book does not make that part of its tokens",
+    "provisioned": "was paid for as capacity",
     "stated": "has a cost that the provider stated",
     "no_tokens": "has no tokens on its span",
     "no_model": "does not say which model of which provider answered",
     "currency": "is not in USD, as the price book is",
-    "not_reproduced": "costs another amount than the price book makes of its tokens: by a tier, fee, kind of token or "
-    "contract that its span does not tell, or at prices that have changed since",
+    "contract": "was billed by a contract that the price file in force does not have (TASKMETER_CONFIG names the file)",
+    "not_reproduced": "costs another amount than the price book makes of its tokens: several models answered it, or "
+    "prices have changed since",
 }
 """Why a call stays as it is -> what to say of each such call."""
 
-Variants: TypeAlias = tuple[tuple[str, str], ...]
 Interval: TypeAlias = tuple[int, int]
 
-STANDARD: Final[Variants] = ()
-BATCH: Final[Variants] = (("processing", "batch"),)
-FLEX: Final[Variants] = (("service_tier", "flex"),)
-_PRIORITY: Final[Variants] = (("service_tier", "priority"),)
 
+class Terms(NamedTuple):
+    """By which calls are billed."""
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Under which calls of one model were billed."""
-
-    provider: str
-    model: str
-    at_ns: int
-    """A day on which they held."""
+    context: PriceContext
+    """Of one day on which they hold."""
     rates: Rates
-    hourly: bool
-    """Whether what they wrote to a cache was to last an hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,21 +60,20 @@ class Cell:
     repeated: str
     """How long after the same request was sent before: `hour`, `day` (within), `later`; empty for the first."""
     calls: int
+    """Requests: each item of a batch is one."""
     cost: Decimal
     """As recorded."""
     estimated: Decimal
     """The part of it that is an estimate."""
-    input: int
-    """Plain."""
-    cache_read: int
-    cache_write: int
-    output: int
-    """Without reasoning."""
-    reasoning: int
+    in_part: int
+    """Calls, of these, that cost more than that: some of it has no price."""
+    tokens: Mapping[Part, int]
+    """Of each part that there is any of."""
     cacheable: int
-    """Of `input`: what an earlier call of the task had sent, in calls with enough of it to cache."""
+    """Of plain input: what an earlier call of the task had sent, where the model had a call of that task before, in
+    calls with enough of it to cache."""
     writable: int
-    """Of `input`: the rest, in tasks where there is something cacheable."""
+    """Of plain input: the rest, where the model has calls in that task with something cacheable."""
     fingerprinted: int
     """Calls whose request can be told from others."""
     measured: int
@@ -94,9 +85,14 @@ class Cell:
     sent_cost: Mapping[Source, Decimal]
     """What those were billed at; for the sources that were asked for."""
 
+    @property
+    def input_tokens(self) -> int:
+        """All of them, cached included."""
+        return sum(count for part, count in self.tokens.items() if part in INPUT_PARTS)
+
 
 def find_calls(warehouse: Warehouse, since_ns: int | None, until_ns: int | None) -> None:
-    """Makes the table `calls`. Each says why it stays as it is, or by which of `terms_of` it was billed."""
+    """Makes the table `calls`. Each says why it stays as it is, or by which of `find_terms` it was billed."""
     cohort.choose(warehouse, since_ns, until_ns)
     cohort.place_steps(warehouse)
     warehouse.run(calls.CALLS, {"since": since_ns, "until": until_ns, "usd": warehouse.currency == "USD"})
@@ -105,48 +101,40 @@ def find_calls(warehouse: Warehouse, since_ns: int | None, until_ns: int | None)
 def find_terms(warehouse: Warehouse) -> Sequence[Terms]:
     """Tells by which terms each call was billed; `calls.terms` is an index into the answer."""
     found: list[Terms] = []
-    for variants, writes_last_an_hour in _CANDIDATES:
-        waiting = warehouse.ask(calls.WAITING.format(more="AND written > 0" if writes_last_an_hour else ""))
-        if not waiting:
-            continue
-        first = len(found)
-        rows = list(_candidates(waiting, variants, found, hourly=writes_last_an_hour))
-        if len(found) > first:
-            warehouse.run(calls.RATES, [list(column) for column in zip(*rows, strict=True)])
-            warehouse.run(calls.MATCH)
+    rows = list(_offers(warehouse.ask(calls.WAITING), found))
+    if rows:
+        warehouse.run(calls.RATES, [list(column) for column in zip(*rows, strict=True)])
+        warehouse.run(calls.MATCH)
     warehouse.run(calls.UNFIT)
     return found
 
 
-_CANDIDATES: Final[tuple[tuple[Variants, bool], ...]] = (
-    (STANDARD, False),
-    (STANDARD, True),
-    (BATCH, False),
-    (FLEX, False),
-    (_PRIORITY, False),
-    (BATCH, True),
-)
-"""How calls are billed, and whether what they wrote to a cache was to last an hour."""
-
-
-def _candidates(
-    waiting: Iterable[Mapping[str, Any]], variants: Variants, found: list[Terms], *, hourly: bool
-) -> Iterator[tuple[Any, ...]]:
-    known: dict[tuple[str, str, Rates], int] = {}
+def _offers(waiting: Iterable[Mapping[str, Any]], found: list[Terms]) -> Iterator[tuple[Any, ...]]:
+    """The rates by which such calls would be billed: one row for each time of day and range of lengths."""
+    known: dict[tuple[PriceContext, Rates], int] = {}
     for key in waiting:
-        provider, model, day = key["provider"], key["model"], key["day"]
-        context = PriceContext(provider, model, day * DAY_NS, variants)
+        provider, model, day, variants = key["provider"], key["model"], key["day"], key["variants"]
+        context = PriceContext(provider, model, day * DAY_NS, _variants(variants))
         levels = rates(context)
         if isinstance(levels, str):
             continue
         for level, (until_ns, up_to) in zip(levels, _ends(levels), strict=True):
-            used = level._replace(cache_write=level.cache_write_1h) if hourly else level
-            index = known.setdefault((provider, model, used), len(found))
+            index = known.setdefault((context._replace(at_ns=0), level), len(found))
             if index == len(found):
-                found.append(Terms(provider, model, day * DAY_NS, used, hourly))
-            prices = (used.input, used.cache_read, used.cache_write, used.output, used.reasoning, used.request)
+                found.append(Terms(context, level))
+            prices = [getattr(level, part) for part in (*PARTS, "request")]
             as_floats = [None if price is None else float(price) for price in prices]
-            yield (provider, model, day, level.from_ns, until_ns, level.above, up_to, index, *as_floats)
+            yield (provider, model, day, variants, level.from_ns, until_ns, level.above, up_to, index, *as_floats)
+
+
+def _variants(text: str) -> tuple[tuple[str, str], ...]:
+    """From `taskmeter.price.terms`; none from what is no such thing, whose amount will then not be made either."""
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return ()
+    pairs = cast("dict[str, object]", found).items() if isinstance(found, dict) else ()
+    return tuple(sorted((name, value) for name, value in pairs if isinstance(value, str)))
 
 
 def _ends(levels: Sequence[Rates]) -> Iterator[Interval]:
@@ -159,21 +147,22 @@ def _ends(levels: Sequence[Rates]) -> Iterator[Interval]:
 
 
 def cells(
-    warehouse: Warehouse, terms: Sequence[Terms], thresholds: Sequence[int], trimmed: Iterable[Source] = ()
+    warehouse: Warehouse, terms: Sequence[Terms], thresholds: Iterable[int] = (), trimmed: Iterable[Source] = ()
 ) -> list[Cell]:
     """The calls with terms, summed. `thresholds` are lengths at which a hypothetical price steps up; what the sources
     in `trimmed` were billed at is looked up."""
     steps = sorted(set(thresholds))
-    band = " + ".join([f"(whole > {int(step)})::INTEGER" for step in steps]) or "0"
+    band = " + ".join([f"(length > {int(step)})::INTEGER" for step in steps]) or "0"
     costs = [f", sum({calls.SHARE_COST.format(source=source)}) AS cost_{source}" for source in sorted(set(trimmed))]
     found = warehouse.ask(calls.CELLS.format(band=band, costs="".join(costs)))
     return [_cell(row, terms, [0, *(step + 1 for step in steps)], warehouse) for row in found]
 
 
+_COUNTS: Final = ("calls", "in_part", "cacheable", "writable", "fingerprinted", "measured", "with_tools")
+
+
 def _cell(row: Mapping[str, Any], terms: Sequence[Terms], least: Sequence[int], warehouse: Warehouse) -> Cell:
     of_cell: Terms = terms[int(row["terms"])]
-    counts = ("calls", "input", "cache_read", "cache_write", "output", "reasoning", "cacheable", "writable")
-    more = ("fingerprinted", "measured", "with_tools")
     return Cell(
         workflow=row["workflow"],
         task=row["task"],
@@ -183,7 +172,8 @@ def _cell(row: Mapping[str, Any], terms: Sequence[Terms], least: Sequence[int], 
         repeated=row["repeated"],
         cost=warehouse.known(row["cost"]),
         estimated=warehouse.known(row["estimated"]),
-        **{name: int(row[name]) for name in (*counts, *more)},
+        **{name: int(row[name]) for name in _COUNTS},
+        tokens={part: int(row[part]) for part in PARTS if row[part]},
         sent={source: int(row[f"sent_{source}"]) for source in SOURCES if row[f"sent_{source}"]},
         sent_cost={
             source: Decimal(repr(row[f"cost_{source}"])) for source in SOURCES if row.get(f"cost_{source}") is not None

@@ -303,7 +303,7 @@ class _Builder:
             cost=cost,
             status=fields.status(fields.text(span, names.COST_STATUS), cost),
             reason=fields.text(span, names.COST_REASON),
-            waste=fields.text(span, names.WASTE_CLASS),
+            waste=fields.waste(span),
             tokens=fields.call_tokens(span) if kind == "call" else None,
             retries=fields.count(span, names.RESEND_COUNT),
             exposed_attempts=fields.count(span, names.EXPOSED_ATTEMPTS),

@@ -14,8 +14,10 @@ from taskmeter.reports import layout, render_detail, renderers
 from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.compare_result import CompareReport
 from taskmeter.reports.forecast_result import ForecastReport
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.steps import StepsReport
 from taskmeter.reports.suggestions import Suggestions
+from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
@@ -82,7 +84,9 @@ def _csv_rows(result: Result) -> Iterable[Mapping[str, object]]:
         return
     plain_result = cast("UnitCostReport | TaskTree", result)
     for row in plain_result.nodes if isinstance(plain_result, TaskTree) else (*plain_result.rows, plain_result.total):
-        yield {column.name: getattr(row, column.name) for column in fields(row)}
+        columns = {column.name: getattr(row, column.name) for column in fields(row)}
+        cover = columns.pop("coverage", None)
+        yield columns if cover is None else columns | coverage_columns(cover)
 
 
 def as_table(result: Result, *, detail: bool = False, width: int | None = None) -> RenderableType:
@@ -101,7 +105,7 @@ def as_table(result: Result, *, detail: bool = False, width: int | None = None) 
     elif isinstance(result, UnitCostReport):
         tables, legend = [_report_table(result)], _legend(result)
         if detail:
-            tables.append(_detail_table(result))
+            tables += _detail_tables(result)
             legend = (*legend, *render_detail.legend())
     if width is not None:
         tables = [part for table in tables for part in layout.fitting(table, width)]
@@ -115,7 +119,7 @@ def least_width(result: Result, *, detail: bool = False) -> int:
     if renderer := renderers.OF.get(type(result)):
         tables = list(renderer.tables(result, _table))
     elif isinstance(result, UnitCostReport):
-        tables = [_report_table(result), *([_detail_table(result)] if detail else [])]
+        tables = [_report_table(result), *(_detail_tables(result) if detail else [])]
     else:
         return _LEAST_WIDTH
     return max(_LEAST_WIDTH, *(layout.LEAST_TEXT + _width_of_numbers(table) for table in tables))
@@ -129,10 +133,11 @@ def _width_of_numbers(table: Table) -> int:
     return sum(1 + max(len(part) for cell in column for part in cell) for column in lines)
 
 
-def _detail_table(report: UnitCostReport) -> Table:
-    table = _table()
-    render_detail.fill(table, report, _first_title(report), _row_name)
-    return table
+def _detail_tables(report: UnitCostReport) -> Iterable[Table]:
+    for fill in (render_detail.fill_intervals, render_detail.fill):
+        table = _table()
+        fill(table, report, _row_name)
+        yield table
 
 
 def _json_value(value: object) -> str:
@@ -182,26 +187,13 @@ def _report_table(report: UnitCostReport) -> Table:
     table.show_footer = True
     titles = ["tasks", "ok", "fail", *(title for title, _ in shown), "total", "cost per\nsuccess", "p50", "p95"]
     human = ["human\nmin"] if report.total.human_minutes else []
-    titles = [_first_title(report), *titles, "calls", "re-\ntry", *human, "wasted", ""]
+    titles += ["calls", "re-\ntry", *human, "wasted", ""]
     totals = _report_cells(report.total, [name for _, name in shown], report.currency, minutes=bool(human))
-    for title, last in zip(titles, totals, strict=True):
-        is_name = title == titles[0]
-        table.add_column(
-            title,
-            last,
-            justify="left" if is_name else "right",
-            overflow="fold",
-            no_wrap=not is_name,
-            vertical="bottom",
-        )
+    titled(table, title_of(report.by), titles, totals)
     for row in report.rows:
         cells = _report_cells(row, [name for _, name in shown], report.currency, minutes=bool(human))
         table.add_row(*cells, style="" if row.kind == "task" else "dim")
     return table
-
-
-def _first_title(report: UnitCostReport) -> str:
-    return "task" if report.by == "name" else plain(report.by.removeprefix("label:"))
 
 
 def _report_cells(row: UnitCost, outcomes: Iterable[str], currency: str, *, minutes: bool) -> list[str | Text]:
@@ -243,7 +235,7 @@ def _marked(row: UnitCost, amount: Amount, currency: str) -> str:
 
 
 def _legend(report: UnitCostReport) -> Iterable[str]:
-    name = "name" if report.by == "name" else _first_title(report)
+    name = "name" if report.by == "name" else title_of(report.by)
     yield f"cost per success: all spend of that {name}, failures included, over its successes"
     yield f"p50, p95: cost of a task of that {name}, nearest rank"
     rows = (*report.rows, report.total)
@@ -252,6 +244,7 @@ def _legend(report: UnitCostReport) -> Iterable[str]:
         yield f"~ partly estimated: {', '.join(estimated)}"
     if any(row.lower_bounds for row in rows):
         yield "≥ lower bound: a call in it could not be priced"
+    yield coverage_line(report.total.coverage)
 
 
 def _tree_table(tree: TaskTree) -> Table:

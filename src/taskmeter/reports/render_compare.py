@@ -2,59 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from taskmeter.reports.compare_result import CompareReport, Comparison
+from taskmeter.reports.compare_result import CompareReport, Comparison, Side
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
+from taskmeter.reports.tables import titled
 from taskmeter.reports.text import duration, money, plain
 from taskmeter.reports.thresholds import WORDS, with_interval
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_TITLES = ("A", "B", "change\n[95 %]", "verdict", "tasks to\nsee 10 %")
+_TITLES = ("A", "B", "change\n[95 %]", " verdict", "tasks to\nsee 10 %")
+_VERDICT = 4
 
 
 def csv_rows(report: CompareReport) -> Iterable[Mapping[str, object]]:
     """Comparisons, each with how its cohorts were chosen and what is known of them."""
+    sides = _sides(report)
     for row in report.rows:
         columns = {column.name: getattr(row, column.name) for column in fields(row)}
         columns |= {"before_is": report.before, "after_is": report.after}
-        for side in report.sides:
-            if side.name == row.name:
-                cover = side.coverage
-                columns |= {
-                    f"{side.cohort}_tasks": side.tasks,
-                    f"{side.cohort}_priced_share": cover.priced_share,
-                    f"{side.cohort}_estimated_share": cover.estimated_share,
-                    f"{side.cohort}_pending_share": cover.pending_share,
-                    "price_data": cover.price_data,
-                }
+        for side in sides[row.name]:
+            columns |= {
+                f"{side.cohort}_tasks": side.tasks,
+                **{f"{side.cohort}_{name}": known for name, known in coverage_columns(side.coverage).items()},
+            }
         failed = [gate.failed for gate in report.gates if (gate.name, gate.metric) == (row.name, row.metric)]
         yield columns | {"failed": any(failed) if failed else None}
 
 
 def tables(report: CompareReport, make: Callable[[], Table]) -> Iterable[Table]:
     """One for each name."""
-    for name in dict.fromkeys(row.name for row in report.rows):
+    sides = _sides(report)
+    for name, rows in groupby(report.rows, key=attrgetter("name")):
         table = make()
-        table.add_column(plain(name), overflow="fold", vertical="bottom", min_width=max(map(len, WORDS.values())))
-        for title in _TITLES:
-            is_text = title == "verdict"
-            table.add_column(
-                f" {title}" if is_text else title,
-                justify="left" if is_text else "right",
-                no_wrap=True,
-                vertical="bottom",
-            )
-        tasks = {side.cohort: side.tasks for side in report.sides if side.name == name}
+        titled(table, plain(name), _TITLES)
+        table.columns[0].min_width = max(map(len, WORDS.values()))
+        table.columns[_VERDICT].justify = "left"
+        tasks = {side.cohort: side.tasks for side in sides[name]}
         table.add_row("tasks", f" {tasks['before']:,}", f" {tasks['after']:,}")
-        for row in report.rows:
-            if row.name == name and row.verdict != "unknown":
+        for row in rows:
+            if row.verdict != "unknown":
                 table.add_row(WORDS[row.metric], *(f" {cell}" for cell in _cells(row, report.currency)))
         yield table
+
+
+def _sides(report: CompareReport) -> Mapping[str, Sequence[Side]]:
+    found: dict[str, list[Side]] = {}
+    for side in report.sides:
+        found.setdefault(side.name, []).append(side)
+    return found
 
 
 def legend(report: CompareReport) -> Iterable[str]:
@@ -63,6 +66,7 @@ def legend(report: CompareReport) -> Iterable[str]:
     yield f"A: {plain(report.before)}; B: {plain(report.after)}"
     if any(row.tasks_needed for row in report.rows):
         yield "tasks to see 10 %: in each of A and B, about, to detect such a change (5 points of a share) 4 times of 5"
+    yield coverage_line(report.coverage)
 
 
 def _cells(row: Comparison, currency: str) -> list[str]:

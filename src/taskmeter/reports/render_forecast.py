@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from taskmeter.reports.forecast_result import ForecastReport, ForecastRow
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
+from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import money, plain, share
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ _ROWS = (
 
 def csv_rows(report: ForecastReport) -> Iterable[Mapping[str, object]]:
     """Months, groups, and the total last; each with what is said of the whole forecast."""
-    cover, test = report.coverage, report.back_test
+    test = report.back_test
     whole = {
         "start": report.start,
         "end": report.end,
@@ -41,10 +43,7 @@ def csv_rows(report: ForecastReport) -> Iterable[Mapping[str, object]]:
         "without_tail": report.without_tail,
         "back_test_error": test.error if test else None,
         "back_test_covered": test.covered if test else None,
-        "priced_share": cover.priced_share,
-        "estimated_share": cover.estimated_share,
-        "pending_share": cover.pending_share,
-        "price_data": cover.price_data,
+        **coverage_columns(report.coverage),
     }
     for row in (*report.months, *report.rows, report.total):
         yield {column.name: getattr(row, column.name) for column in fields(row)} | whole
@@ -56,24 +55,13 @@ def tables(report: ForecastReport, make: Callable[[], Table]) -> Iterable[Table]
     table.show_footer = len(report.months) > 1
     days = sum(month.days or 0 for month in report.months)
     footer = ["TOTAL", str(days), *_spend(report.total, report.currency)]
-    for title, last in zip(("month", *_MONTHS), footer, strict=True):
-        table.add_column(title, last, justify="left" if title == "month" else "right", no_wrap=True)
+    titled(table, "month", _MONTHS, footer)
     for month in report.months:
         table.add_row(month.name, str(month.days), *_spend(month, report.currency))
     yield table
     table = make()
     table.show_footer = len(report.rows) > 1
-    first = "task" if report.by == "name" else plain(report.by.removeprefix("label:"))
-    for title, last in zip((first, *_ROWS), ["TOTAL", *_cells(report.total, report.currency)], strict=True):
-        is_name = title is first
-        table.add_column(
-            title,
-            last,
-            justify="left" if is_name else "right",
-            overflow="fold",
-            no_wrap=not is_name,
-            vertical="bottom",
-        )
+    titled(table, title_of(report.by), _ROWS, ["TOTAL", *_cells(report.total, report.currency)])
     for row in report.rows:
         table.add_row(plain(f'"{row.name}"' if row.name == "TOTAL" else row.name), *_cells(row, report.currency))
     yield table
@@ -89,6 +77,7 @@ def legend(report: ForecastReport) -> Iterable[str]:
         yield "~ partly estimated"
     if report.total.lower_bound:
         yield "≥ lower bound: a call in it could not be priced"
+    yield coverage_line(report.coverage)
 
 
 def _spend(row: ForecastRow, currency: str) -> list[str]:

@@ -7,7 +7,9 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.steps import StepRow, StepsReport
+from taskmeter.reports.tables import titled
 from taskmeter.reports.text import money, plain
 
 if TYPE_CHECKING:
@@ -35,23 +37,20 @@ def csv_rows(report: StepsReport) -> Iterable[Mapping[str, object]]:
             "end_to_end_low": whole.end_to_end_low,
             "end_to_end_high": whole.end_to_end_high,
             "task_success_rate": whole.success_rate,
-            "priced_share": whole.coverage.priced_share,
-            "estimated_share": whole.coverage.estimated_share,
-            "pending_share": whole.coverage.pending_share,
-            "price_data": whole.coverage.price_data,
+            **coverage_columns(whole.coverage),
         }
 
 
 def tables(report: StepsReport, make: Callable[[], Table]) -> Iterable[Table]:
     """One for each name."""
+    of: dict[str, list[StepRow]] = {}
+    for row in report.rows:
+        of.setdefault(row.name, []).append(row)
     for workflow in report.workflows:
         table = make()
-        table.add_column(plain(workflow.name), overflow="fold", vertical="bottom")
-        for title in _TITLES:
-            table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
-        for row in report.rows:
-            if row.name == workflow.name:
-                table.add_row(plain(row.step), *(f" {cell}" for cell in _cells(row, report.currency)))
+        titled(table, plain(workflow.name), _TITLES)
+        for row in of.get(workflow.name, ()):
+            table.add_row(plain(row.step), *(f" {cell}" for cell in _cells(row, report.currency)))
         yield table
 
 
@@ -59,6 +58,7 @@ def legend(report: StepsReport) -> Iterable[str]:
     """A sentence for each name, and what the columns are."""
     yield from (workflow.sentence for workflow in report.workflows)
     yield "a run failed: it was discarded, or ended with an error; points lost: of end-to-end success, by this step"
+    yield coverage_line(report.coverage)
 
 
 def _cells(row: StepRow, currency: str) -> list[str]:

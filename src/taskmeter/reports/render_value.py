@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
+from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import money, plain
 from taskmeter.reports.value_result import ValueReport, ValueRow
 
@@ -29,18 +31,14 @@ def csv_rows(report: ValueReport) -> Iterable[Mapping[str, object]]:
     """Rows, each with what people's time was taken to cost."""
     for row in report.rows:
         columns = {column.name: getattr(row, column.name) for column in fields(row) if column.name != "coverage"}
-        cover = {name: value for name, value in asdict(row.coverage).items() if name != "tasks"}
-        yield columns | cover | {"hourly": report.hourly, "harm": report.harm}
+        yield columns | coverage_columns(row.coverage) | {"hourly": report.hourly, "harm": report.harm}
 
 
 def tables(report: ValueReport, make: Callable[[], Table]) -> Iterable[Table]:
     """Money, then people's time."""
-    first = "task" if report.by == "name" else plain(report.by.removeprefix("label:"))
     for titles, cells in ((("tasks", *_MONEY), _money_cells), (_TIME, _time_cells)):
         table = make()
-        table.add_column(first, overflow="fold", vertical="bottom")
-        for title in titles:
-            table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
+        titled(table, title_of(report.by), titles)
         for row in report.rows:
             table.add_row(plain(row.name), *(f" {cell}" for cell in cells(row, report.currency)))
         yield table
@@ -53,6 +51,7 @@ def legend(report: ValueReport) -> Iterable[str]:
     yield "break-even: the success rate from which on the agent pays"
     if any(row.agent_hourly is not None for row in report.rows):
         yield "agent/h replaced: what the agent costs for an hour of a person's work that it saves"
+    yield coverage_line(report.coverage)
 
 
 def _money_cells(row: ValueRow, currency: str) -> list[str]:

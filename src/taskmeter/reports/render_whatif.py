@@ -7,7 +7,9 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from taskmeter.records import total
 from taskmeter.reports.suggestions import Suggestions
+from taskmeter.reports.tables import titled
 from taskmeter.reports.text import money, plain
 from taskmeter.reports.whatif_result import Range, WhatIf, Workflow
 
@@ -116,7 +118,12 @@ def _cover(report: WhatIf | Suggestions) -> Mapping[str, object]:
         "repriced_estimated_share": reach.estimated_share,
         "recorded_calls": reach.calls,
         "repriced_calls": reach.repriced_calls,
-        "left": " ".join(f"{reason}={count}" for reason, count in reach.left.items()),
+        "repriced_in_part": reach.repriced_in_part,
+        "fees": reach.fees,
+        "left_calls": sum(each.calls for each in reach.left),
+        "left_cost": total(each.cost for each in reach.left if each.cost is not None),
+        "left": " ".join(f"{each.reason}={each.calls}" for each in reach.left),
+        "other": reach.other,
         "price_data": coverage.price_data,
         "priced_on": report.priced_on,
     }
@@ -132,9 +139,7 @@ def _csv_row(kind: str, name: str, known: Mapping[str, object]) -> Mapping[str, 
 
 
 def _columns(table: Table, first: str, others: Iterable[str]) -> None:
-    table.add_column(first, overflow="fold", vertical="bottom")
-    for title in others:
-        table.add_column(f" {title}", justify="right", no_wrap=True, vertical="bottom")
+    titled(table, first, [f" {title}" for title in others])
 
 
 def _style(row: Workflow) -> str:

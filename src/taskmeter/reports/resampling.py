@@ -2,16 +2,18 @@
 
 Costs of tasks have long tails, on which the plain percentile bootstrap promises too much: of 200 tasks, its 95 %
 interval holds the true mean about nine times in ten. So ratios are studentised: each resample is judged by its own
-standard error, on a logarithmic scale, so that the ends are positive. Seeds are fixed: a report always says the same.
+standard error, on a logarithmic scale, so that the ends are positive. And either end is that of the sample with more of
+its most extreme task on that side (`intervals.more_of_the_tail`). Seeds are fixed: a report always says the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil, erfc, exp, log, sqrt
 from typing import TYPE_CHECKING, TypeAlias
 
-from taskmeter.reports.intervals import Interval
+from taskmeter.reports.intervals import Interval, more_of_the_tail
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +75,9 @@ class Estimate:
     draws: Floats
     errors: Floats
     """The same of each resample in which there is a ratio."""
+    lowest: tuple[float, float]
+    """`at` and `error` with more of the task that pulls the ratio down most."""
+    highest: tuple[float, float]
     is_log: bool
 
     def interval(self, level: float = LEVEL) -> Interval:
@@ -80,7 +85,8 @@ class Estimate:
         low, high = self.at, self.at
         if self.error > 0:
             usable = self.errors > 0
-            low, high = _studentised(self.at, self.error, (self.draws - self.at)[usable] / self.errors[usable], level)
+            first, last = _pivots((self.draws - self.at)[usable] / self.errors[usable], level)
+            low, high = self.lowest[0] - last * self.lowest[1], self.highest[0] - first * self.highest[1]
             low, high = _within(self.at, low, high) if self.is_log else (low, high)
         return Interval(_exp(low), _exp(high)) if self.is_log else Interval(low, high)
 
@@ -99,7 +105,15 @@ def ratio(numerators: ArrayLike, denominators: ArrayLike | None = None, *, seed:
     if usable.sum() < RESAMPLES / 2:
         return None
     draws, errors = found.draws[usable], found.errors[usable]
-    return Estimate(log(found.at), found.error / found.at, np.log(draws), errors / draws, is_log=True)
+    return Estimate(
+        log(found.at),
+        found.error / found.at,
+        np.log(draws),
+        errors / draws,
+        lowest=(log(found.lowest[0]), found.lowest[1] / found.lowest[0]),
+        highest=(log(found.highest[0]), found.highest[1] / found.highest[0]),
+        is_log=True,
+    )
 
 
 def linear_ratio(numerators: ArrayLike, denominators: ArrayLike | None = None, *, seed: int = SEED) -> Estimate | None:
@@ -111,15 +125,33 @@ def linear_ratio(numerators: ArrayLike, denominators: ArrayLike | None = None, *
     if len(above) < _LEAST or not below.sum() > 0:
         return None
     hands = _in_hands(np.stack([above, below], axis=1), np.random.default_rng(seed))
-    above, below = hands[:, 0], hands[:, 1]
-    squares = np.stack([above, below, above**2, above * below, below**2], axis=1)
+    squares = _squares(hands[:, 0], hands[:, 1])
     whole = squares.sum(axis=0)[None, :]
     sums = resampled_sums(squares, seed=seed)
     sums = sums[sums[:, 1] > 0]
     if len(sums) < RESAMPLES / 2:
         return None
     at, error = float(whole[0, 0] / whole[0, 1]), float(_errors(whole)[0])
-    return Estimate(at, error, sums[:, 0] / sums[:, 1], _errors(sums), is_log=False)
+    lowest, highest = _with_extremes(above, below, at, whole)
+    return Estimate(at, error, sums[:, 0] / sums[:, 1], _errors(sums), lowest, highest, is_log=False)
+
+
+def _with_extremes(above: Floats, below: Floats, at: float, whole: Floats) -> Iterable[tuple[float, float]]:
+    """Ratio and standard error with more of the task that pulls it down most, and with more of that which pulls it up.
+    `whole` are the sums over all tasks."""
+    residuals = above - at * below
+    spread = float((residuals**2).sum())
+    for place in (int(residuals.argmin()), int(residuals.argmax())):
+        weight = more_of_the_tail(float(residuals[place]) ** 2 / spread) if spread > 0 else 0.0
+        sums = whole + weight * _squares(above[[place]], below[[place]])
+        yield float(sums[0, 0] / sums[0, 1]), float(_errors(sums)[0])
+
+
+def _squares(above: Floats, below: Floats) -> Floats:
+    """What standard errors are made of, by column."""
+    import numpy as np
+
+    return np.stack([above, below, above**2, above * below, below**2], axis=1)
 
 
 def mean_interval(values: ArrayLike, level: float = LEVEL, *, seed: int = SEED) -> Interval | None:
@@ -163,7 +195,8 @@ def change_of(before: Estimate, after: Estimate, level: float = LEVEL) -> Change
     if not error > 0 or not usable.any():
         return None
     pivots = (after.draws[:count] - before.draws[:count] - moved)[usable] / errors[usable]
-    low, high = _studentised(moved, error, pivots, level)
+    first, last = _pivots(pivots, level)
+    low, high = moved - last * error, moved - first * error
     p_value = _p_value(pivots, moved / error)
     if before.is_log:
         low, high = _within(moved, low, high)
@@ -220,10 +253,10 @@ def _ends(draws: Floats, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _studentised(at: float, error: float, pivots: Floats, level: float) -> tuple[float, float]:
-    """What of a few tasks would be a hundred standard errors away is said to be that far."""
+def _pivots(pivots: Floats, level: float) -> tuple[float, float]:
+    """Their middle part. What of a few tasks would be a hundred standard errors away is said to be that far."""
     first, last = _ends(pivots, level)
-    return at - min(last, _FARTHEST) * error, at - max(first, -_FARTHEST) * error
+    return max(first, -_FARTHEST), min(last, _FARTHEST)
 
 
 def _within(at: float, low: float, high: float) -> tuple[float, float]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
 from taskmeter.errors import UsageError
-from taskmeter.pricing import Rates
-from taskmeter.records import SOURCES, ZERO, divide
-from taskmeter.reports.recorded_calls import BATCH, FLEX
+from taskmeter.pricing import PARTS, Rates
+from taskmeter.records import SOURCES, ZERO, Source, divide
+from taskmeter.reports.engine.calls import DAY_NS
+from taskmeter.reports.portions import ONE, Names
+from taskmeter.reports.price_terms import BATCH, FLEX, Variants
 from taskmeter.reports.scenarios import (
-    ONE,
     ExactCache,
-    Names,
     PriceChange,
+    PricesOf,
     Processing,
     PromptCache,
     Route,
@@ -27,25 +29,28 @@ from taskmeter.reports.success import Success
 
 _NUMBER: Final = r"\d{1,9}(?:\.\d{1,9})?"
 _MILLION: Final = Decimal(1_000_000)
+_EPOCH: Final = date(1970, 1, 1)
 CACHE_RATES: Final = "50%-95%"
 """How often a prompt cache has what it is asked for, if nothing else is said."""
 SPREAD: Final = "20%"
 """How many more or fewer tokens there may be, if nothing else is said."""
 
 
-def scenarios(
+def scenarios(  # noqa: PLR0913 - a change each
     *,
     response_cache: str | None = None,
-    trim: Iterable[str] = (),
+    context: Iterable[str] = (),
     route: Iterable[str] = (),
     cache: str | None = None,
     batch: Iterable[str] = (),
     flex: Iterable[str] = (),
+    prices_of: str | None = None,
     price: Iterable[str] = (),
     spreads: tuple[str, str] = (SPREAD, SPREAD),
 ) -> Sequence[Scenario]:
     """Reads them, in the order in which they act: calls that are not made, input that is not sent, who answers, what
-    is cached, what can wait, and prices. `spreads` are of tokens and of the length of answers.
+    is cached, what can wait, and prices: of which day, and changes. `spreads` are of tokens and of the length of
+    answers.
 
     Raises `UsageError` for one that cannot be read.
     """
@@ -53,12 +58,14 @@ def scenarios(
     found: list[Scenario] = []
     if response_cache is not None:
         found.append(_response_cache(response_cache))
-    found += map(_trim, trim)
+    found += _trims(context)
     found += [_route(text, tokens, length) for text in route]
     if cache is not None:
         found.append(PromptCache(f"--cache {cache}", *_interval("--cache", cache)))
-    found += [Processing(f"--batch {text}", _names("--batch", text), BATCH) for text in batch]
-    found += [Processing(f"--flex {text}", _names("--flex", text), FLEX) for text in flex]
+    found += [_processing("--batch", text, BATCH) for text in batch]
+    found += [_processing("--flex", text, FLEX) for text in flex]
+    if prices_of is not None:
+        found.append(_prices_of(prices_of))
     found += map(_price, price)
     return found
 
@@ -73,14 +80,16 @@ def percent(option: str, text: str) -> Decimal:
 
 
 def success(text: str) -> Success:
-    """From `-5%` or `+2%`, percentage points more or less, or `85%`, the rate itself."""
-    match = re.fullmatch(rf"([+-]?)({_NUMBER})%", text)
-    share = divide(Decimal(match[2]), Decimal(100)) if match else None
+    """From `-5%` or `+2%`, percentage points more or less, or `85%`, the rate itself; with the name or a glob of the
+    workflows that it is of before it: `classify=85%`."""
+    match = re.fullmatch(rf"(?:(.+)=)?([+-]?)({_NUMBER})%", text, re.DOTALL)
+    share = divide(Decimal(match[3]), Decimal(100)) if match else None
     if match is None or share is None or share > ONE:
         raise UsageError(
-            f"--success {text!r} is no rate. Write -5% for five percentage points less, or the rate itself: 85%"
+            f"--success {text!r} is no rate. Write -5% for five percentage points less, or the rate itself: 85%; "
+            "for one workflow, classify=85%"
         )
-    return Success(text, -share if match[1] == "-" else share, is_change=bool(match[1]))
+    return Success(text, -share if match[2] == "-" else share, bool(match[2]), match[1] or "*")
 
 
 def model_prices(texts: Iterable[str]) -> Mapping[str, Rates]:
@@ -94,8 +103,15 @@ def model_prices(texts: Iterable[str]) -> Mapping[str, Rates]:
                 "million tokens, as in small=0.10/0.40"
             )
         given, made, cached = (None if each is None else divide(Decimal(each), _MILLION) for each in match.groups()[1:])
-        found[match[1]] = Rates(0, -1, given, given if cached is None else cached, given, given, made, made, ZERO, "")
+        found[match[1]] = _rates(given, given if cached is None else cached, made)
     return found
+
+
+def _rates(given: Decimal | None, cached: Decimal | None, made: Decimal | None) -> Rates:
+    """Of a model for text that asks no more for what is written to a cache."""
+    prices: dict[str, Decimal | None] = {"input": given, "cache_read": cached, "output": made, "reasoning": made}
+    prices |= dict.fromkeys(("cache_write", "cache_write_1h", "cache_write_12h"), given)
+    return Rates(0, -1, **{part: prices.get(part) for part in PARTS}, request=ZERO, doubt="", kinds=frozenset())
 
 
 def _names(option: str, text: str) -> Names:
@@ -107,15 +123,32 @@ def _names(option: str, text: str) -> Names:
 
 def _route(text: str, token_spread: Decimal, length_spread: Decimal) -> Route:
     names, equals, model = text.rpartition("=")
-    share = ONE
-    if match := re.fullmatch(rf"(.+)@({_NUMBER}%)", model):
-        model, share = match[1], percent("--route ...@", match[2])
+    model, share = _share("--route", model)
     if not equals or not names or not model:
         raise UsageError(
             f"--route {text!r} is no route. Write 'STEP:MODEL=NEW_MODEL', as in 'classify:*=gpt-5-nano', with "
             "@70% at its end for a share of these calls"
         )
     return Route(f"--route {text}", _names("--route", names), model, share, token_spread, length_spread)
+
+
+def _share(option: str, text: str) -> tuple[str, Decimal]:
+    """`summarise@70%` is 70 % of these calls."""
+    match = re.fullmatch(rf"(.+)@({_NUMBER}%)", text, re.DOTALL)
+    return (match[1], percent(f"{option} ...@", match[2])) if match else (text, ONE)
+
+
+def _processing(option: str, text: str, way: Variants) -> Processing:
+    names, share = _share(option, text)
+    return Processing(f"{option} {text}", _names(option, names), way, share)
+
+
+def _prices_of(text: str) -> PricesOf:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--prices-of {text!r} is no day. Write it as in 2026-11-01") from None
+    return PricesOf(f"--prices-of {text}", (day - _EPOCH).days * DAY_NS)
 
 
 def _price(text: str) -> PriceChange:
@@ -148,11 +181,21 @@ def _interval(option: str, text: str) -> tuple[Decimal, Decimal]:
     return ends
 
 
+def _trims(texts: Iterable[str]) -> Iterator[Trim]:
+    found: set[Source] = set()
+    for text in texts:
+        trim = _trim(text)
+        if trim.source in found:
+            raise UsageError(f"--context {text!r} is the second cut of {trim.source}. Write one for both")
+        found.add(trim.source)
+        yield trim
+
+
 def _trim(text: str) -> Trim:
     source, _, change = text.partition("=-")
     for known in SOURCES:
         if source == known and change:
-            return Trim(f"--trim {text}", known, percent("--trim", change))
+            return Trim(f"--context {text}", known, percent("--context", change))
     raise UsageError(
-        f"--trim {text!r} is no cut. Write SOURCE=-60%, with a source of {', '.join(SOURCES)}, as in documents=-60%"
+        f"--context {text!r} is no cut. Write SOURCE=-60%, with a source of {', '.join(SOURCES)}, as in documents=-60%"
     )

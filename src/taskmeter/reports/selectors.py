@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from taskmeter.errors import UsageError
-from taskmeter.reports.engine.cohort import LABEL, label_pointer
+from taskmeter.reports.engine.cohort import LABEL, date_tasks, label_pointer
 from taskmeter.reports.engine.warehouse import Warehouse
 
 _SHOWN = 5
@@ -16,7 +16,8 @@ _COLUMNS = {"version": "coalesce(version, '')", "customer": "coalesce(customer, 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """`text` is as it was written. A window begins at `since_ns`, if at all, and ends before `until_ns`."""
+    """`text` is as it was written. A window begins at `since_ns`, if at all, and ends before `until_ns`; a nested task
+    is in that of the outermost around it."""
 
     text: str
     group: str = ""
@@ -27,11 +28,12 @@ class Selector:
     def condition(self, warehouse: Warehouse, side: Literal["before", "after"]) -> str:
         """In SQL, of a row of tasks; what the selector says is in variables, never in the text."""
         if not self.group:
+            date_tasks(warehouse)
             warehouse.run(f"SET VARIABLE {side}_since = ?::BIGINT", [self.since_ns])
             warehouse.run(f"SET VARIABLE {side}_until = ?::BIGINT", [self.until_ns])
             return (
-                f"start_ns >= coalesce(getvariable('{side}_since'), start_ns) "
-                f"AND start_ns < coalesce(getvariable('{side}_until'), start_ns + 1)"
+                f"id IN (SELECT id FROM began WHERE began_ns >= coalesce(getvariable('{side}_since'), began_ns) "
+                f"AND began_ns < coalesce(getvariable('{side}_until'), began_ns + 1))"
             )
         warehouse.run(f"SET VARIABLE {side}_value = ?", [self.value])
         return f"coalesce({self._column(warehouse, side)}, '') = getvariable('{side}_value')"
@@ -41,7 +43,7 @@ class Selector:
         if not self.group:
             return []
         column = self._column(warehouse, "before")
-        found = warehouse.ask(f"SELECT {column} AS value, count(*) AS tasks FROM cohort GROUP BY ALL")  # noqa: S608 - ours
+        found = warehouse.ask(f"SELECT {column} AS value, count(*) AS tasks FROM cohort GROUP BY ALL")
         known = sorted((-row["tasks"], row["value"]) for row in found if row["value"])
         return [value for _, value in known[:_SHOWN]]
 

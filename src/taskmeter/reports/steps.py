@@ -12,16 +12,16 @@ from decimal import Decimal
 from math import exp, log, sqrt
 from typing import Any, Final
 
-from taskmeter import pricing
 from taskmeter.errors import UsageError
 from taskmeter.records import divide
-from taskmeter.reports.coverage import Coverage
+from taskmeter.reports.coverage import SUMS, Coverage, cover, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.warehouse import Warehouse
 from taskmeter.reports.intervals import Interval, wilson
+from taskmeter.reports.render_coverage import price_gaps
 from taskmeter.reports.text import money, plain
 
-_RUNS: Final = """
+_RUNS: Final = f"""
 WITH runs AS (
     SELECT t.id, t.name, coalesce(s.step, s.span_name) AS step, t.outcome, s.start_ns - t.start_ns AS begins,
         coalesce(s.discarded, false) OR s.error IS NOT NULL AS failed
@@ -30,10 +30,8 @@ WITH runs AS (
     SELECT t.name, c.grouped AS step, sum(c.cost) AS cost
     FROM cohort c JOIN chosen t USING (id) WHERE NOT c.is_open GROUP BY ALL
 ), tasks_of AS (
-    SELECT name, count(*) AS tasks, count(*) FILTER (outcome = 'succeeded') AS succeeded,
-        count(*) FILTER (outcome IN ('succeeded', 'failed', 'abandoned')) AS tried,
-        count(*) FILTER (outcome = 'pending') AS pending, sum(cost) AS spent, sum(estimated) AS estimated,
-        count(*) FILTER (cost IS NULL OR all_unpriced <> 0) AS unpriced
+    SELECT name, {SUMS}, count(*) FILTER (outcome = 'succeeded') AS succeeded,
+        count(*) FILTER (outcome IN ('succeeded', 'failed', 'abandoned')) AS tried
     FROM chosen WHERE outcome <> 'unfinished' GROUP BY name
 )
 SELECT r.name, r.step, count(*) AS runs, count(*) FILTER (r.failed) AS failed,
@@ -94,6 +92,7 @@ class StepsReport:
     currency: str
     rows: tuple[StepRow, ...]
     workflows: tuple[Workflow, ...]
+    coverage: Coverage
     notes: tuple[str, ...] = ()
 
 
@@ -108,12 +107,15 @@ def steps(
         raise UsageError(f"{whose} has steps; open them with track_step")
     rows: list[StepRow] = []
     workflows: list[Workflow] = []
-    for one in dict.fromkeys(row["name"] for row in found):
-        runs = [row for row in found if row["name"] == one]
+    price_data = read_price_data(warehouse, since_ns, until_ns)
+    names = dict.fromkeys(row["name"] for row in found)
+    steps_of = {one: [row for row in found if row["name"] == one] for one in names}
+    for runs in steps_of.values():
         of_name = _of_name([_row(row, warehouse) for row in runs])
         rows += of_name
-        workflows.append(_workflow(runs[0], of_name, warehouse))
-    return StepsReport(warehouse.currency, tuple(rows), tuple(workflows), tuple(_notes(workflows)))
+        workflows.append(_workflow(runs[0], of_name, warehouse, price_data))
+    whole = cover([runs[0] for runs in steps_of.values()], warehouse, price_data)
+    return StepsReport(warehouse.currency, tuple(rows), tuple(workflows), whole, tuple(_notes(workflows)))
 
 
 def end_to_end(steps: Sequence[tuple[float, Interval, float]]) -> tuple[float, Interval | None]:
@@ -176,10 +178,11 @@ def _product(rows: Sequence[StepRow]) -> tuple[float, Interval | None] | None:
     return end_to_end(known) if len(known) == len(rows) else None
 
 
-def _workflow(found: Mapping[str, Any], rows: Sequence[StepRow], warehouse: Warehouse) -> Workflow:
+def _workflow(
+    found: Mapping[str, Any], rows: Sequence[StepRow], warehouse: Warehouse, price_data: str | None
+) -> Workflow:
     product = _product(rows)
     ends = None if product is None else product[1]
-    spent = warehouse.known(found["spent"])
     measured = found["succeeded"] / found["tried"] if found["tried"] else None
     return Workflow(
         name=found["name"],
@@ -189,13 +192,7 @@ def _workflow(found: Mapping[str, Any], rows: Sequence[StepRow], warehouse: Ware
         end_to_end_high=None if ends is None else round(ends.high, 6),
         success_rate=None if measured is None else round(measured, 6),
         sentence=_sentence(found["name"], rows, product, measured, warehouse.currency),
-        coverage=Coverage(
-            tasks=found["tasks"],
-            priced_share=round(1 - found["unpriced"] / found["tasks"], 6),
-            estimated_share=round(float(divide(warehouse.known(found["estimated"]), spent)), 6) if spent else None,
-            pending_share=round(found["pending"] / found["tasks"], 6),
-            price_data=f"genai-prices {pricing.data_version()}",
-        ),
+        coverage=cover([found], warehouse, price_data),
     )
 
 
@@ -226,8 +223,4 @@ def _sentence(
 
 def _notes(workflows: Iterable[Workflow]) -> Iterable[str]:
     for one in workflows:
-        cover, name = one.coverage, plain(one.name)
-        if cover.priced_share is not None and cover.priced_share < 1:
-            yield f"{name}: {1 - cover.priced_share:.1%} of its tasks have calls without a price: a lower bound."
-        if cover.estimated_share:
-            yield f"{name}: {cover.estimated_share:.1%} of its cost is estimated."
+        yield from price_gaps(plain(one.name), one.coverage)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from itertools import groupby
 from typing import Final
 
 from taskmeter import pricing
-from taskmeter.errors import UsageError
-from taskmeter.records import add, subtract, total
+from taskmeter.pricing import PriceContext
+from taskmeter.records import OUTPUT_PARTS, add, subtract, total
 from taskmeter.reports import recorded_calls
 from taskmeter.reports.coverage import Coverage
 from taskmeter.reports.engine.warehouse import Warehouse
+from taskmeter.reports.portions import Names, whole
+from taskmeter.reports.price_terms import Book
 from taskmeter.reports.recorded_calls import Cell
-from taskmeter.reports.scenarios import Book, Names, Route, whole
+from taskmeter.reports.scenarios import Route
 from taskmeter.reports.whatif import coverage_of, date_of, open_book, outermost_spend, reach_of, share_of
 from taskmeter.reports.whatif_notes import reach_notes
 from taskmeter.reports.whatif_result import Reach
@@ -80,17 +83,21 @@ class Suggestions:
 def suggest(warehouse: Warehouse, *, since_ns: int | None = None, until_ns: int | None = None) -> Suggestions:
     """Makes them, of tasks that began at `since_ns` or later, and before `until_ns`."""
     terms, book = open_book(warehouse, {}, since_ns, until_ns)
-    recorded = recorded_calls.cells(warehouse, terms, [])
+    contexts = {each.context for each in terms}
+    candidates = {(each.provider, each.model): _models(each, book) for each in contexts}
+    recorded = recorded_calls.cells(warehouse, terms, _thresholds(contexts, candidates, book))
     spend = outermost_spend(warehouse, since_ns, until_ns)
     groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in recorded:
-        groups.setdefault((cell.step or cell.task, cell.terms.provider, cell.terms.model), []).append(cell)
+        answered = cell.terms.context
+        groups.setdefault((cell.step or cell.task, answered.provider, answered.model), []).append(cell)
     rows: list[Suggestion] = []
     unlike = 0
     for (place, provider, model), cells in groups.items():
-        found = _suggestion(place, provider, model, cells, book, spend)
-        if found is None:
+        cheaper = _cheaper(candidates[provider, model], cells, book)
+        if cheaper is None:
             continue
+        found = _suggestion((place, provider, model), cells, cheaper, spend)
         if len(found.reasons) >= LEAST_SIGNS:
             rows.append(found)
         else:
@@ -98,11 +105,11 @@ def suggest(warehouse: Warehouse, *, since_ns: int | None = None, until_ns: int 
     rows.sort(key=lambda row: (-row.saving, row.place, row.model))
     reach = reach_of(warehouse, recorded, spend)
     at = date_of(book.at_ns) if reach.calls else None
-    notes = tuple(_notes(unlike, reach))
+    notes = tuple(_notes(unlike, reach, warehouse.currency))
     return Suggestions(warehouse.currency, tuple(rows), coverage_of(warehouse), reach, at, notes)
 
 
-def _notes(unlike: int, reach: Reach) -> Iterator[str]:
+def _notes(unlike: int, reach: Reach, currency: str) -> Iterator[str]:
     yield (
         f"Suggested are calls with {LEAST_SIGNS} of 4 signs: at most {SMALL_OUTPUT} tokens of output, no tools, "
         f"at most {LOW_REASONING:.0%} reasoning, {HIGH_VOLUME} calls or more. Whether the cheaper model succeeds as "
@@ -110,25 +117,19 @@ def _notes(unlike: int, reach: Reach) -> Iterator[str]:
     )
     if unlike:
         yield f"{unlike} more could be cheaper, but do not look like work for a smaller model."
-    yield from reach_notes(reach)
+    yield from reach_notes(reach, currency)
 
 
 def _suggestion(
-    place: str, provider: str, model: str, cells: Sequence[Cell], book: Book, spend: Decimal | None
-) -> Suggestion | None:
+    which: tuple[str, str, str], cells: Sequence[Cell], cheaper: tuple[Decimal, str], spend: Decimal | None
+) -> Suggestion:
+    (place, provider, model), (new_cost, new_model) = which, cheaper
     cost = total(cell.cost for cell in cells)
-    candidates = [
-        (_generation(name), found, name)
-        for name in _models(provider, model)
-        if (found := _cost_with(name, provider, cells, book)) is not None and add(found, found) <= cost
-    ]
-    if not candidates:
-        return None
-    _, new_cost, new_model = max(candidates)
-    counts = {name: sum(getattr(cell, name) for cell in cells) for name in _COUNTED}
-    made, calls = counts["output"] + counts["reasoning"], counts["calls"]
-    output, thought = made / calls, counts["reasoning"] / made if made else 0.0
-    tools = counts["with_tools"] / counts["measured"] if counts["measured"] else None
+    calls, measured = sum(cell.calls for cell in cells), sum(cell.measured for cell in cells)
+    thinking = sum(cell.tokens.get("reasoning", 0) for cell in cells)
+    made = sum(count for cell in cells for part, count in cell.tokens.items() if part in OUTPUT_PARTS)
+    output, thought = made / calls, thinking / made if made else 0.0
+    tools = sum(cell.with_tools for cell in cells) / measured if measured else None
     return Suggestion(
         place=place,
         provider=provider,
@@ -147,9 +148,6 @@ def _suggestion(
     )
 
 
-_COUNTED: Final = ("calls", "output", "reasoning", "measured", "with_tools")
-
-
 def _reasons(output: float, thought: float, tools: float | None, calls: int) -> Iterable[str]:
     if output <= SMALL_OUTPUT:
         yield f"small output: {output:.0f} tokens"
@@ -161,26 +159,47 @@ def _reasons(output: float, thought: float, tools: float | None, calls: int) -> 
         yield f"many calls: {calls}"
 
 
-def _cost_with(model: str, provider: str, cells: Iterable[Cell], book: Book) -> Decimal | None:
-    try:
-        who, _, levels = book.find(provider, model)
-    except UsageError:
-        return None
-    if who != provider or levels[0].doubt:
-        return None
+def _cheaper(models: Iterable[str], cells: Sequence[Cell], book: Book) -> tuple[Decimal, str] | None:
+    """What they would cost with the newest model that would at most cost half, of those the dearest."""
+    cost = total(cell.cost for cell in cells)
+    for _, names in groupby(models, key=_generation):
+        found = [(_cost_with(name, cells, book), name) for name in names]
+        enough = [each for each in found if add(each[0], each[0]) <= cost]
+        if enough:
+            return max(enough)
+    return None
+
+
+def _cost_with(model: str, cells: Iterable[Cell], book: Book) -> Decimal:
     route = Route("", Names(), model)
     return total(portion.cost for cell in cells for portion in route.apply(whole(cell), "likely", book))
 
 
-def _models(provider: str, model: str) -> Iterator[str]:
-    """Other models for text, as new as `model` or newer."""
-    own = _generation(model)
+def _models(context: PriceContext, book: Book) -> Sequence[str]:
+    """Other models of the provider for text with a sure price, as new as that of `context` or newer, the newest
+    first."""
+    own = _generation(context.model)
     if own is None:
-        return
-    for name in pricing.models_of(provider):
-        generation = _generation(name)
-        if name != model and generation is not None and generation >= own:
-            yield name
+        return ()
+    known = ((_generation(name), name) for name in pricing.models_of(context.provider) if name != context.model)
+    newer = sorted(((generation, name) for generation, name in known if generation and generation >= own), reverse=True)
+    return [name for _, name in newer if _is_sure(PriceContext(context.provider, name, book.at_ns), book)]
+
+
+def _is_sure(context: PriceContext, book: Book) -> bool:
+    levels = book.levels(context)
+    return not isinstance(levels, str) and None not in (levels[0].input, levels[0].output) and not levels[0].doubt
+
+
+def _thresholds(
+    contexts: Iterable[PriceContext], candidates: Mapping[tuple[str, str], Sequence[str]], book: Book
+) -> Iterator[int]:
+    """Lengths at which the price of a model that may be suggested steps up."""
+    for context in contexts:
+        for name in candidates[context.provider, context.model]:
+            levels = book.levels(book.answered(context, name)[0])
+            if not isinstance(levels, str):
+                yield from (level.above for level in levels if level.above > 0)
 
 
 @lru_cache(maxsize=1024)

@@ -14,11 +14,11 @@ from taskmeter._bounds import bounded, shown
 from taskmeter.errors import SpoolError
 from taskmeter.records import ZERO, add, total
 from taskmeter.reports.fields import LeafKind, Status
+from taskmeter.reports.notes import exposed_note, late_note, missing_note
 from taskmeter.reports.outcomes import outcome_notes
 from taskmeter.reports.relations import Relations
 from taskmeter.reports.rows import Attempt, Leaf, Ref, Row, Step, Task
 from taskmeter.reports.text import plain
-from taskmeter.reports.unit_cost import exposed_note, late_notes, missing_notes
 from taskmeter.reports.waste import Waste
 
 _SUGGESTIONS = 5
@@ -115,9 +115,17 @@ def task_tree(relations: Relations, wanted: str) -> TaskTree:
         notes.append(exposed_note(task.exposed_attempts))
     in_tree = {node.task_id for node in nodes if node.kind == "task"}
     notes.extend(outcome_notes((), (task,), relations.currency))
-    notes.extend(late_notes((relations.tasks[task_id] for task_id in in_tree if task_id), relations.currency))
+    late = [inner.own_late for id_ in in_tree if id_ and (inner := relations.tasks[id_]).own_late]
+    if late:
+        notes.append(late_note(len(late), total(late), relations.currency))
     missing = {task_id: gap for task_id, gap in relations.missing().items() if task_id in in_tree}
-    notes.extend(missing_notes(relations, missing))
+    lost = [
+        gap
+        for task_id, gap in missing.items()
+        if all(around.id not in missing for around in relations.ancestors(relations.tasks[task_id]))
+    ]
+    if lost:
+        notes.append(missing_note(len(lost), total(lost), relations.currency))
     return TaskTree(relations.currency, tuple(nodes), tuple(notes))
 
 

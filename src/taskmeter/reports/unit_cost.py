@@ -13,15 +13,16 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from taskmeter.records import ZERO, add, divide, total
+from taskmeter.reports.coverage import Coverage, coverage_of, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.cohort import PERCENTS
 from taskmeter.reports.engine.matching import read_unmatched
 from taskmeter.reports.engine.warehouse import Warehouse
 from taskmeter.reports.intervals import wilson
+from taskmeter.reports.notes import exposed_note, heavy_note, late_note, missing_note, plural, unpriced_note
 from taskmeter.reports.outcomes import Outcome, pending_note, unmatched_notes
-from taskmeter.reports.relations import Relations
-from taskmeter.reports.rows import Task
 from taskmeter.reports.text import plain
+from taskmeter.reports.unit_cost_intervals import HEAVY, RowIntervals, read_intervals
 
 _MONEY = Context(prec=60)
 _QUOTIENT = Decimal("1e-12")
@@ -49,6 +50,9 @@ class UnitCost:
     """The part of `total` that was booked after its task had ended, or in another process."""
     cost_per_success: Decimal | None = None
     """All of `total`, failures included, over `succeeded`, to 12 decimals; `None` without a success."""
+    cost_per_success_low: float | None = None
+    cost_per_success_high: float | None = None
+    """Ends of its 95 % interval, a statistic; `None` for fewer than 10 tasks with a price, or 5 successes."""
     success_rate: float | None = None
     """Of the tasks that succeeded, failed or were abandoned, 0 to 1; `None` without any."""
     success_rate_low: float | None = None
@@ -56,6 +60,9 @@ class UnitCost:
     """Ends of the 95 % Wilson interval of `success_rate`."""
     mean: Decimal | None = None
     """Cost of a task, nested ones included, to 12 decimals; like the percentiles, of tasks whose cost is known."""
+    mean_low: float | None = None
+    mean_high: float | None = None
+    """Ends of its 95 % interval; `None` for fewer than 10 tasks."""
     p50: Decimal | None = None
     p90: Decimal | None = None
     p95: Decimal | None = None
@@ -86,6 +93,7 @@ class UnitCost:
     """What the results are worth in all; `None` when nobody said."""
     quality: Decimal | None = None
     """The mean of the scores that were given."""
+    coverage: Coverage
     estimates: tuple[Amount, ...] = ()
     """Which amounts contain estimates."""
     lower_bounds: tuple[Amount, ...] = ()
@@ -118,18 +126,21 @@ def unit_cost(
     By `model` and by `step`, each row has what tasks spent in it themselves. Raises `UsageError` for another group.
     """
     cohort.make_cohort(warehouse, by, since_ns, until_ns)
-    rows = [_task_row(found, warehouse) for found in warehouse.ask(cohort.ROWS)]
+    price_data = read_price_data(warehouse, since_ns, until_ns)
+    intervals = read_intervals(warehouse)
+    rows = [_task_row(found, warehouse, price_data, intervals) for found in warehouse.ask(cohort.ROWS)]
     rows.sort(key=lambda row: (row.kind != "task", -(row.total or ZERO), row.name))
-    outside = _leaf_row(warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})[0], warehouse)
+    (found,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
+    outside = _leaf_row(found, warehouse, price_data)
     if outside is not None:
         rows.append(outside)
-    whole = _total_row(rows, warehouse)
+    whole = _total_row(rows, warehouse, price_data)
     unmatched = tuple(
         outcome
         for outcome in read_unmatched(warehouse)
         if (since_ns is None or outcome.at_ns >= since_ns) and (until_ns is None or outcome.at_ns < until_ns)
     )
-    notes = tuple(_notes(whole, rows, unmatched, warehouse))
+    notes = (*_notes(whole, rows, unmatched, warehouse), *_doubts(rows, intervals))
     return UnitCostReport(warehouse.currency, tuple(rows), whole, notes, unmatched, by)
 
 
@@ -138,7 +149,9 @@ def nearest_rank(ordered: Sequence[_T], percent: int) -> _T | None:
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else None
 
 
-def _task_row(found: Mapping[str, Any], warehouse: Warehouse) -> UnitCost:
+def _task_row(
+    found: Mapping[str, Any], warehouse: Warehouse, price_data: str | None, intervals: Mapping[str, RowIntervals]
+) -> UnitCost:
     kind: Literal["task", "unfinished"] = "unfinished" if found["is_open"] else "task"
     is_known, is_ranked = bool(found["priced"]), bool(found["priced"]) and kind == "task"
     spent = warehouse.known(found["spent"]) if is_known else None
@@ -147,9 +160,9 @@ def _task_row(found: Mapping[str, Any], warehouse: Warehouse) -> UnitCost:
         name=found["grouped"],
         kind=kind,
         **_counts(found),
-        **_amounts(found, spent, warehouse),
+        **_covered(found, _amounts(found, spent, warehouse), price_data),
         cost_per_success=_quotient(spent, succeeded) if spent is not None and succeeded else None,
-        **(_spread(found, warehouse) if is_ranked else {}),
+        **(_spread(found, warehouse) | intervals[found["grouped"]].ends() if is_ranked else {}),
         **(_success_rate(found) if kind == "task" else {}),
         value=warehouse.amount(found["value"]),
         quality=_mean(warehouse.amount(found["quality"]), found["scored"]),
@@ -185,13 +198,14 @@ def _success_rate(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: round(rate, 6) for name, rate in rates.items()}
 
 
-def _leaf_row(found: Mapping[str, Any], warehouse: Warehouse) -> UnitCost | None:
+def _leaf_row(found: Mapping[str, Any], warehouse: Warehouse, price_data: str | None) -> UnitCost | None:
     if not found["leaves"]:
         return None
     is_known = bool(found["priced"]) or not found["unpriced_calls"]
     spent = warehouse.known(found["spent"]) if is_known else None
-    none = dict.fromkeys(("tasks", "succeeded", "failed", "abandoned", "pending", "unfinished"), 0)
-    row = UnitCost(name="(no task)", kind="no_task", **_counts({**found, **none}), **_amounts(found, spent, warehouse))
+    none = {**found, **dict.fromkeys((*_COUNTED, "unpriced"), 0)}
+    amounts = _covered(none, _amounts(found, spent, warehouse), price_data)
+    row = UnitCost(name="(no task)", kind="no_task", **_counts(none), **amounts)
     return replace(
         row,
         estimates=_marked(row, totals=bool(row.estimated), wasted=found["wasted_estimate"]),
@@ -199,7 +213,7 @@ def _leaf_row(found: Mapping[str, Any], warehouse: Warehouse) -> UnitCost | None
     )
 
 
-def _total_row(rows: Sequence[UnitCost], warehouse: Warehouse) -> UnitCost:
+def _total_row(rows: Sequence[UnitCost], warehouse: Warehouse, price_data: str | None) -> UnitCost:
     """Of outermost tasks and of what is outside any; the spending adds what each task spent itself."""
     (found,) = warehouse.ask(cohort.TOTAL)
     outside = [row for row in rows if row.kind == "no_task"]
@@ -212,7 +226,7 @@ def _total_row(rows: Sequence[UnitCost], warehouse: Warehouse) -> UnitCost:
         name="TOTAL",
         kind="total",
         **_counts(summed),
-        **_amounts(summed, own if priced else None, warehouse, outside),
+        **_covered(found, _amounts(summed, own if priced else None, warehouse, outside), price_data),
         **_success_rate(found),
         value=warehouse.amount(found["value"]),
     )
@@ -254,6 +268,20 @@ def _amounts(
     }
 
 
+def _covered(found: Mapping[str, Any], amounts: dict[str, Any], price_data: str | None) -> dict[str, Any]:
+    """The amounts, with how much of them is known. What came of a task that has not ended nobody knows yet."""
+    return amounts | {
+        "coverage": coverage_of(
+            tasks=found["tasks"],
+            unpriced=found["unpriced"],
+            pending=found["pending"] + found["unfinished"],
+            spent=amounts["total"],
+            estimated=amounts["estimated"],
+            price_data=price_data,
+        )
+    }
+
+
 def _marked(
     row: UnitCost, at_ranks: Mapping[Amount, bool] | None = None, *, totals: bool, wasted: bool
 ) -> tuple[Amount, ...]:
@@ -282,13 +310,13 @@ def _notes(
     if whole.exposed_attempts:
         yield exposed_note(whole.exposed_attempts)
     if warehouse.unreadable:
-        yield f"{_plural(warehouse.unreadable, 'amount')} in the spool could not be read and count as unknown."
+        yield f"{plural(warehouse.unreadable, 'amount')} in the spool could not be read and count as unknown."
     if any(row.total is None for row in rows):
         yield "unpriced: none of the calls of these tasks could be priced."
     without_price = {found["grouped"]: found["tasks"] for found in warehouse.ask(cohort.DARK)}
     for row in rows:
         if row.p50 is not None and without_price.get(row.name):
-            count = _plural(without_price[row.name], "task")
+            count = plural(without_price[row.name], "task")
             yield f"p50 and p95 of {plain(row.name)} leave out {count} without a price."
     for query, note in ((cohort.PENDING, pending_note), (cohort.LATE, late_note), (cohort.MISSING, missing_note)):
         (found,) = warehouse.ask(query)
@@ -298,50 +326,7 @@ def _notes(
             yield note(found["tasks"], warehouse.known(found["spent"]), warehouse.currency)
 
 
-def unpriced_note(calls: int, *, reviews: bool) -> str:
-    """What to say about what could not be priced; `reviews` if people's time may be among it."""
-    what = "call or review" if reviews else "call"
-    return f"{_plural(calls, what)} could not be priced: totals that include one are lower bounds."
-
-
-def exposed_note(attempts: int) -> str:
-    """What to say about attempts that got no answer."""
-    return f"{_plural(attempts, 'HTTP request')} got no answer and may be billed all the same: not in any total."
-
-
-def late_notes(tasks: Iterable[Task], currency: str) -> Iterable[str]:
-    """What to say about money that came when the span of its task had ended."""
-    late = [task.own_late for task in tasks if task.own_late]
-    if late:
-        yield late_note(len(late), total(late), currency)
-
-
-def late_note(tasks: int, amount: Decimal, currency: str) -> str:
-    """The same, of so many tasks."""
-    return (
-        f"{_plural(tasks, 'task')}: {amount:f} {currency} was booked after the task had ended, or in "
-        "another process; it is in these figures."
-    )
-
-
-def missing_notes(relations: Relations, missing: dict[str, Decimal]) -> Iterable[str]:
-    """What to say about tasks whose total is more than the sum of the spans recorded in them."""
-    lost = [
-        gap
-        for task_id, gap in missing.items()
-        if all(around.id not in missing for around in relations.ancestors(relations.tasks[task_id]))
-    ]
-    if lost:
-        yield missing_note(len(lost), total(lost), relations.currency)
-
-
-def missing_note(tasks: int, amount: Decimal, currency: str) -> str:
-    """The same, of so many tasks."""
-    return (
-        f"{_plural(tasks, 'task')}: the spans recorded inside add up to {amount:f} {currency} "
-        "less than the task's total (sampled, lost or not yet flushed); totals are the tasks' own."
-    )
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun.replace(' or ', 's or ')}s"
+def _doubts(rows: Iterable[UnitCost], intervals: Mapping[str, RowIntervals]) -> Iterable[str]:
+    for row in rows:
+        if row.mean_high is not None and (share := intervals[row.name].top_share) is not None and share >= HEAVY:
+            yield heavy_note(plain(row.name), share)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from taskmeter import pricing
 from taskmeter.errors import UsageError
 from taskmeter.records import divide
 from taskmeter.reports import resampling
-from taskmeter.reports.coverage import Coverage
+from taskmeter.reports.coverage import SUMS, Coverage, cover, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.warehouse import Warehouse
-from taskmeter.reports.intervals import Interval, wilson
+from taskmeter.reports.intervals import Interval, rounded, wilson
+from taskmeter.reports.render_coverage import pending_gap, price_gaps
 from taskmeter.reports.text import plain
 from taskmeter.reports.value_result import Minutes, ValueReport, ValueRow, Verdict, Work
 from taskmeter.reports.worth import break_even, judge, more_tasks
@@ -50,12 +50,11 @@ CREATE OR REPLACE TEMP VIEW units AS
 SELECT c.*, coalesce(p.cost, zero()) AS people FROM cohort c LEFT JOIN people p ON p.id = c.id
 WHERE c.is_outer AND NOT c.is_open
 """
-_GROUPS = """
+_GROUPS = f"""
 CREATE OR REPLACE TEMP TABLE value_groups AS
-SELECT grouped, row_number() OVER (ORDER BY sum(cost) DESC NULLS LAST, grouped) - 1 AS number, count(*) AS tasks,
-    count(*) FILTER (outcome = 'succeeded') AS succeeded, count(*) FILTER (outcome = 'pending') AS pending,
-    count(cost) AS priced, sum(cost) AS total, sum(estimated) AS estimated,
-    count(*) FILTER (cost IS NULL OR all_unpriced <> 0) AS unpriced, sum(value) AS value, count(value) AS valued
+SELECT grouped, row_number() OVER (ORDER BY sum(cost) DESC NULLS LAST, grouped) - 1 AS number, {SUMS},
+    count(*) FILTER (outcome = 'succeeded') AS succeeded, count(cost) AS priced, sum(value) AS value,
+    count(value) AS valued
 FROM units GROUP BY grouped
 """
 # What is unknown of a cost is left out of it, here and in the sums: the coverage says so.
@@ -101,8 +100,20 @@ def value(
     found = warehouse.ask("SELECT * FROM value_groups ORDER BY number")
     if not found:
         raise UsageError("No task has ended in this window, so there is nothing to value")
-    rows = tuple(_row(group, units.of(group["number"]), warehouse, work) for group in found)
-    return ValueReport(warehouse.currency, by, work.hourly, work.harm, rows, tuple(_notes(rows, work, warehouse)))
+    price_data = read_price_data(warehouse, since_ns, until_ns)
+    rows = tuple(
+        _row(group, units.of(group["number"]), warehouse, work, cover([group], warehouse, price_data))
+        for group in found
+    )
+    return ValueReport(
+        currency=warehouse.currency,
+        by=by,
+        hourly=work.hourly,
+        harm=work.harm,
+        rows=rows,
+        coverage=cover(found, warehouse, price_data),
+        notes=tuple(_notes(rows, work, warehouse)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +147,8 @@ def _read_units(warehouse: Warehouse, work: Work) -> _Units:
     return _Units(**(found | amounts))
 
 
-def _row(found: Mapping[str, Any], units: _Units, warehouse: Warehouse, work: Work) -> ValueRow:
-    total = warehouse.known(found["total"]) if found["priced"] else None
+def _row(found: Mapping[str, Any], units: _Units, warehouse: Warehouse, work: Work, coverage: Coverage) -> ValueRow:
+    total = warehouse.known(found["spent"]) if found["priced"] else None
     worth = warehouse.amount(found["value"])
     margin = worth - total if worth is not None and total is not None else None
     per_success = resampling.ratio(units.cost, units.succeeded)
@@ -154,17 +165,11 @@ def _row(found: Mapping[str, Any], units: _Units, warehouse: Warehouse, work: Wo
         value=worth,
         valued=found["valued"],
         margin=margin,
-        margin_low=None if spread is None else round(spread.low * found["tasks"], 6),
-        margin_high=None if spread is None else round(spread.high * found["tasks"], 6),
+        margin_low=None if spread is None else rounded(spread.low * found["tasks"]),
+        margin_high=None if spread is None else rounded(spread.high * found["tasks"]),
         margin_share=_share(margin, worth),
         return_on_spend=_share(worth, total),
-        coverage=Coverage(
-            tasks=found["tasks"],
-            priced_share=round(1 - found["unpriced"] / found["tasks"], 6),
-            estimated_share=_share(warehouse.known(found["estimated"]), total),
-            pending_share=round(found["pending"] / found["tasks"], 6),
-            price_data=f"genai-prices {pricing.data_version()}",
-        ),
+        coverage=coverage,
         **_worth(plain(found["grouped"]), units.where(units.tried), work, is_priced=total is not None),
     )
 
@@ -257,26 +262,21 @@ def _notes(rows: Iterable[ValueRow], work: Work, warehouse: Warehouse) -> Iterab
     if work.hourly is None and any(row.break_even is not None for row in rows):
         yield "Break-even counts time only, not what the agent costs: say what an hour of a person costs, --hourly."
     for row in rows:
-        name, cover = plain(row.name), row.coverage
         if row.value is not None and row.valued < row.succeeded:
-            yield f"{name}: the value is known of {row.valued:,} tasks, and {row.succeeded:,} succeeded."
-        if cover.priced_share is not None and cover.priced_share < 1:
-            yield f"{name}: {1 - cover.priced_share:.1%} of its tasks have calls without a price: a lower bound."
-        if cover.estimated_share:
-            yield f"{name}: {cover.estimated_share:.1%} of its cost is estimated."
-        if cover.pending_share:
-            yield f"{name}: {cover.pending_share:.1%} of its tasks have no outcome yet, and count as no success."
+            yield f"{plain(row.name)}: the value is known of {row.valued:,} tasks, and {row.succeeded:,} succeeded."
+        yield from price_gaps(plain(row.name), row.coverage)
+        yield from pending_gap(plain(row.name), row.coverage)
     (unfinished,) = warehouse.ask("SELECT count(*) AS tasks FROM cohort WHERE is_open")
     if unfinished["tasks"]:
         yield f"Tasks that have not ended are left out: {unfinished['tasks']:,}."
 
 
 def _low(interval: Interval | None) -> float | None:
-    return None if interval is None else round(interval.low, 6)
+    return None if interval is None else rounded(interval.low)
 
 
 def _high(interval: Interval | None) -> float | None:
-    return None if interval is None else round(interval.high, 6)
+    return None if interval is None else rounded(interval.high)
 
 
 def _quotient(amount: Decimal, count: int) -> Decimal:

@@ -95,4 +95,5 @@ class ValueReport:
     hourly: Decimal | None
     harm: Decimal
     rows: tuple[ValueRow, ...]
+    coverage: Coverage
     notes: tuple[str, ...]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from taskmeter.records import divide, subtract
-from taskmeter.reports.waste import CLASSES, plus, wasted
+from taskmeter.records import total as sum_of
+from taskmeter.reports.waste import CLASSES
 
 if TYPE_CHECKING:
-    from taskmeter.reports.breakdown import Group
-    from taskmeter.reports.rows import Leaf, Task
+    from taskmeter.reports.engine.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,40 +52,34 @@ class WasteSection:
     """The most calls in a row in one task, each with more input than the one before, where they are too many."""
 
 
-def waste_section(group: Group) -> WasteSection:
-    """Makes the section."""
-    tasks, leaves, relations = group.outermost, group.leaves, group.relations
-    in_leaves = [(leaf, waste) for leaf in leaves if (waste := relations.waste_of(leaf)) is not None]
-    by_class = plus(
-        *(task.waste for task in tasks),
-        *({waste: leaf.cost} for leaf, waste in in_leaves if leaf.cost is not None),
-    )
-    spent, lost = group.total, wasted(by_class)
-    refs = {task.ref for task in tasks}
-    parts: list[Task | Leaf] = [*tasks, *leaves]
+def waste_section(found: Mapping[str, Any], spent: Decimal | None, warehouse: Warehouse) -> WasteSection:
+    """Makes the section of the sums `found` of tasks that cost `spent`."""
+    by_class = waste_of(found, warehouse)
+    lost = sum_of(by_class.values())
     useful = None if spent is None else subtract(spent, lost)
     return WasteSection(
         useful=useful,
         useful_share=share_of(useful, spent),
         wasted=None if spent is None else lost,
         wasted_share=share_of(lost, spent),
-        estimated=not refs.isdisjoint(relations.wasted_estimates)
-        or any(leaf.status == "estimated" for leaf, _ in in_leaves),
-        lower_bound=not refs.isdisjoint(relations.wasted_bounds)
-        or any(leaf.status == "unpriced" for leaf, _ in in_leaves),
+        estimated=found["wasted_estimate"],
+        lower_bound=found["wasted_bound"],
         classes=tuple(
-            WasteShare(waste=name, amount=by_class[name], share=share_of(by_class[name], spent))
-            for name in CLASSES
-            if name in by_class
+            WasteShare(waste=name, amount=amount, share=share_of(amount, spent)) for name, amount in by_class.items()
         ),
-        retries=sum(part.retries for part in parts),
-        retry_seconds=sum(part.retry_seconds for part in parts),
-        exposed_attempts=sum(part.exposed_attempts for part in parts),
-        reasks=sum(task.reasks for task in tasks),
-        duplicate_calls=sum(task.duplicate_calls for task in tasks),
-        looped_tool_runs=sum(task.looped_tool_runs for task in tasks),
-        growing_turns=max((task.growing_turns for task in tasks), default=0),
+        retries=int(found["retries"]),
+        retry_seconds=float(warehouse.known(found["retry_seconds"])),
+        exposed_attempts=int(found["exposed_attempts"]),
+        reasks=int(found.get("reasks") or 0),
+        duplicate_calls=int(found.get("duplicate_calls") or 0),
+        looped_tool_runs=int(found.get("looped_tool_runs") or 0),
+        growing_turns=int(found.get("growing_turns") or 0),
     )
+
+
+def waste_of(found: Mapping[str, Any], warehouse: Warehouse) -> dict[str, Decimal]:
+    """The classes of waste among sums of tasks or leaves that are not 0, in the order in which they are shown."""
+    return {name: amount for name in CLASSES if (amount := warehouse.known(found[f"waste_{name}"]))}
 
 
 def share_of(part: Decimal | None, whole: Decimal | None) -> float | None:

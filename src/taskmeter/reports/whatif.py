@@ -9,29 +9,22 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final, Literal
 
 from taskmeter import pricing
-from taskmeter.pricing import Rates
+from taskmeter.errors import UsageError
+from taskmeter.pricing import PriceContext, Rates
 from taskmeter.records import ZERO, add, divide, multiply, subtract, total
 from taskmeter.reports import recorded_calls
-from taskmeter.reports.coverage import Coverage
+from taskmeter.reports.coverage import SUMS, Coverage, cover
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.calls import DAY_NS, NO_TASK
 from taskmeter.reports.engine.warehouse import Warehouse
+from taskmeter.reports.portions import ENDS, End, Portion, whole
+from taskmeter.reports.price_terms import Book
 from taskmeter.reports.recorded_calls import Cell, Terms
-from taskmeter.reports.scenarios import (
-    ENDS,
-    Book,
-    End,
-    Portion,
-    Processing,
-    Route,
-    Scenario,
-    Trim,
-    whole,
-)
-from taskmeter.reports.success import Success
+from taskmeter.reports.scenarios import Route, Scenario, Trim
+from taskmeter.reports.success import Success, rate_of
 from taskmeter.reports.text import line
-from taskmeter.reports.whatif_notes import notes, reach_notes
-from taskmeter.reports.whatif_result import Range, Reach, ScenarioSaving, WhatIf, Workflow
+from taskmeter.reports.whatif_notes import Effect, notes, reach_notes
+from taskmeter.reports.whatif_result import Left, Range, Reach, ScenarioSaving, WhatIf, Workflow
 
 _MONEY = Context(prec=60)
 _QUOTIENT = Decimal("1e-12")
@@ -42,21 +35,24 @@ def what_if(
     warehouse: Warehouse,
     scenarios: Sequence[Scenario],
     *,
-    success: Success | None = None,
+    success: Sequence[Success] = (),
     stated: Mapping[str, Rates] | None = None,
     since_ns: int | None = None,
     until_ns: int | None = None,
 ) -> WhatIf:
     """Makes the report, of tasks that began at `since_ns` or later, and before `until_ns`.
 
-    `success` holds for the workflows that a change is about; `stated` are models with a price of their own. Raises
-    `UsageError` for a model without a price.
+    `success` holds for the workflows that a change is about, the last for each; `stated` are models with a price of
+    their own. Raises `UsageError` for a model without a price, and for one with a stated price that no route leads to.
     """
+    for model in stated or {}:
+        if all(model != scenario.model for scenario in scenarios if isinstance(scenario, Route)):
+            raise UsageError(f"--model-price {model!r} is of no use without a route to it: --route '*:*={model}'")
     terms, book = open_book(warehouse, stated or {}, since_ns, until_ns)
     recorded = recorded_calls.cells(
         warehouse,
         terms,
-        list(_thresholds(scenarios, terms, book)),
+        _thresholds(scenarios, terms, book),
         [scenario.source for scenario in scenarios if isinstance(scenario, Trim)],
     )
     base = [whole(cell) for cell in recorded]
@@ -66,18 +62,19 @@ def what_if(
         ScenarioSaving(scenario=scenario.text, calls=run.calls[0], alone=run.saving(0), in_turn=joint.saving(number))
         for number, (scenario, run) in enumerate(zip(scenarios, alone, strict=True))
     )
-    rows = _rows(warehouse, joint, success, since_ns, until_ns)
-    whole_row = _total(rows)
+    effects = [Effect(*each) for each in zip(scenarios, (run.calls[0] for run in alone), joint.stays, strict=True)]
+    rows, successes = _rows(warehouse, joint, success, since_ns, until_ns)
+    whole_row = _total(rows, successes)
     reach = reach_of(warehouse, recorded, whole_row.total)
     return WhatIf(
         warehouse.currency,
         savings,
-        tuple(rows),
+        rows,
         whole_row,
         coverage_of(warehouse),
         reach,
         date_of(book.at_ns) if reach.calls else None,
-        tuple(map(line, (*notes(scenarios, alone, recorded, book, success), *reach_notes(reach)))),
+        tuple(map(line, (*notes(effects, recorded, book, success), *reach_notes(reach, warehouse.currency)))),
     )
 
 
@@ -88,25 +85,19 @@ def open_book(
     recorded_calls.find_calls(warehouse, since_ns, until_ns)
     terms = recorded_calls.find_terms(warehouse)
     (last,) = warehouse.ask("SELECT coalesce(max(day), 0) AS day FROM calls")
-    providers = tuple(dict.fromkeys((*(each.provider for each in terms), *_PROVIDERS)))
+    providers = tuple(dict.fromkeys((*(each.context.provider for each in terms), *_PROVIDERS)))
     return terms, Book(last["day"] * DAY_NS, stated, providers)
 
 
 def _thresholds(scenarios: Iterable[Scenario], terms: Iterable[Terms], book: Book) -> Iterator[int]:
     """Lengths at which a price that may be asked for steps up."""
-    asked = {(each.provider, each.model, each.at_ns) for each in terms}
+    asked = {each.context for each in terms} or {PriceContext(_PROVIDERS[0], "", book.at_ns)}
     for scenario in scenarios:
-        if isinstance(scenario, Route):
-            for provider in {each.provider for each in terms} or {_PROVIDERS[0]}:
-                who, name, levels = book.find(provider, scenario.model)
-                asked.add((who, name, book.at_ns))
-                yield from (level.above for level in levels if level.above > 0)
-    variants = {scenario.variants for scenario in scenarios if isinstance(scenario, Processing)}
-    for provider, model, at_ns in asked:
-        for variant in variants:
-            found = book.rates(provider, model, at_ns, variant)
-            if not isinstance(found, str):
-                yield from (level.above for level in found if level.above > 0)
+        asked |= {scenario.moved(context, book) for context in asked}
+    for context in asked:
+        levels = book.levels(context)
+        if not isinstance(levels, str):
+            yield from (level.above for level in levels if level.above > 0)
 
 
 @dataclass(slots=True)
@@ -121,8 +112,8 @@ class _Run:
     """By workflow."""
     touched: set[str]
     """Workflows with such calls."""
-    without_price: list[int]
-    """Calls of each that stay as they are because no such price is published."""
+    stays: list[Mapping[str, Decimal]]
+    """Why calls of each are not as it says -> how many."""
 
     @staticmethod
     def of(base: Sequence[Portion], scenarios: Sequence[Scenario], book: Book) -> _Run:
@@ -146,14 +137,14 @@ class _Run:
     def look(self, scenario: Scenario, portions: Iterable[Portion], book: Book) -> None:
         """Counts what `scenario` is about."""
         about = [portion for portion in portions if scenario.touches(portion)]
-        self.touched |= {portion.cell.workflow for portion in about}
-        cells = {id(portion.cell): portion.cell.calls for portion in about}
-        self.calls.append(sum(cells.values()))
-        self.without_price.append(
-            sum(portion.cell.calls for portion in about if book.variant(portion, scenario.variants) is None)
-            if isinstance(scenario, Processing)
-            else 0
-        )
+        cells = {id(portion.cell): portion.cell for portion in about}.values()
+        self.touched |= {cell.workflow for cell in cells}
+        self.calls.append(sum(cell.calls for cell in cells))
+        stays: dict[str, Decimal] = {}
+        for portion in about:
+            if why := scenario.stays(portion, book):
+                stays[why] = add(stays.get(why, ZERO), portion.counts.calls)
+        self.stays.append(stays)
 
     def saving(self, number: int) -> Range:
         """What the change of that number saves in its turn."""
@@ -185,11 +176,11 @@ def _range(ends: Iterable[Decimal]) -> Range:
     return Range(min(found), likely, max(found))
 
 
-_LEFT = "SELECT stays, count(*) AS calls FROM calls WHERE stays IS NOT NULL GROUP BY stays ORDER BY stays"
-_COVERED = """
-SELECT count(*) AS tasks, count(*) FILTER (cost IS NOT NULL AND all_unpriced = 0) AS priced, sum(cost) AS spent,
-    sum(estimated) AS estimated, count(*) FILTER (outcome = 'pending') AS pending FROM chosen WHERE parent IS NULL
+_LEFT = """
+SELECT stays, sum(n)::BIGINT AS calls, sum(cost) AS cost FROM calls
+WHERE stays IS NOT NULL GROUP BY stays ORDER BY stays
 """
+_COVERED = f"SELECT {SUMS} FROM chosen WHERE parent IS NULL"
 _OUTERMOST = """
 SELECT name, count(*) AS tasks, count(*) FILTER (outcome = 'succeeded') AS succeeded,
     count(*) FILTER (outcome IN ('succeeded', 'failed', 'abandoned')) AS ended, sum(cost) AS spent
@@ -198,18 +189,25 @@ FROM chosen WHERE parent IS NULL GROUP BY name
 
 
 def _rows(
-    warehouse: Warehouse, run: _Run, success: Success | None, since_ns: int | None, until_ns: int | None
-) -> list[Workflow]:
-    rows = [
-        _row(found["name"], "workflow", found, warehouse.amount(found["spent"]), run, success)
-        for found in warehouse.ask(_OUTERMOST)
-    ]
+    warehouse: Warehouse, run: _Run, success: Sequence[Success], since_ns: int | None, until_ns: int | None
+) -> tuple[tuple[Workflow, ...], Decimal]:
+    """And how many tasks would succeed."""
+    rows: list[Workflow] = []
+    successes = ZERO
+    for found in warehouse.ask(_OUTERMOST):
+        name, tried = found["name"], Decimal(found["ended"])
+        rate = divide(Decimal(found["succeeded"]), tried) if tried else None
+        new_rate = rate if rate is None or name not in run.touched else rate_of(success, name, rate)
+        successes = add(successes, ZERO if new_rate is None else multiply(new_rate, tried))
+        spent, saving = warehouse.amount(found["spent"]), run.saving_of(name)
+        rows.append(_compared(name, "workflow", found, spent, saving, (rate, new_rate, tried)))
     rows.sort(key=lambda row: (-(row.total or ZERO), row.name))
     (outside,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
     if outside["leaves"]:
         none = {"tasks": 0, "succeeded": 0, "ended": 0}
-        rows.append(_row(NO_TASK, "no_task", none, warehouse.amount(outside["spent"]), run, None))
-    return rows
+        spent, saving = warehouse.amount(outside["spent"]), run.saving_of(NO_TASK)
+        rows.append(_compared(NO_TASK, "no_task", none, spent, saving, (None, None, ZERO)))
+    return tuple(rows), successes
 
 
 def outermost_spend(warehouse: Warehouse, since_ns: int | None, until_ns: int | None) -> Decimal | None:
@@ -218,20 +216,6 @@ def outermost_spend(warehouse: Warehouse, since_ns: int | None, until_ns: int | 
     known = [warehouse.amount(found["spent"]) for found in (*warehouse.ask(_OUTERMOST), outside)]
     priced = [amount for amount in known if amount is not None]
     return total(priced) if priced else None
-
-
-def _row(
-    name: str,
-    kind: Literal["workflow", "no_task"],
-    found: Mapping[str, Any],
-    spent: Decimal | None,
-    run: _Run,
-    success: Success | None,
-) -> Workflow:
-    tried, succeeded = found["ended"], found["succeeded"]
-    rate = divide(Decimal(succeeded), Decimal(tried)) if tried else None
-    new_rate = rate if rate is None or success is None or name not in run.touched else success.of(rate)
-    return _compared(name, kind, found, spent, run.saving_of(name), (rate, new_rate, Decimal(tried)))
 
 
 def _compared(
@@ -269,48 +253,45 @@ def _compared(
     )
 
 
-def _total(rows: Sequence[Workflow]) -> Workflow:
-    """The sum of the rows."""
+def _total(rows: Sequence[Workflow], successes: Decimal) -> Workflow:
+    """The sum of the rows, with so many successes."""
     counts = {name: sum(getattr(row, name) for row in rows) for name in ("tasks", "succeeded", "ended")}
     known = [row.total for row in rows if row.total is not None]
     spent = total(known) if known or not rows else None
     saving = Range(*(total(row.saving[end] for row in rows) for end in range(3)))
     tried = Decimal(counts["ended"])
-    expected = total(
-        multiply(Decimal(repr(row.new_success_rate)), Decimal(row.ended))
-        if row.new_success_rate != row.success_rate
-        else Decimal(row.succeeded)
-        for row in rows
-    )
-    rate = divide(Decimal(counts["succeeded"]), tried) if tried else None
-    return _compared("TOTAL", "total", counts, spent, saving, (rate, divide(expected, tried) if tried else None, tried))
+    rates = [divide(count, tried) if tried else None for count in (Decimal(counts["succeeded"]), successes)]
+    return _compared("TOTAL", "total", counts, spent, saving, (rates[0], rates[1], tried))
 
 
 def coverage_of(warehouse: Warehouse) -> Coverage:
-    """Of the outermost tasks."""
+    """Of the outermost tasks, and the prices that changes are reckoned with: those that are installed."""
     (found,) = warehouse.ask(_COVERED)
-    tasks = found["tasks"]
-    return Coverage(
-        tasks=tasks,
-        priced_share=round(found["priced"] / tasks, 6) if tasks else None,
-        estimated_share=share_of(warehouse.known(found["estimated"]), warehouse.amount(found["spent"])),
-        pending_share=round(found["pending"] / tasks, 6) if tasks else None,
-        price_data=f"genai-prices {pricing.data_version()}",
-    )
+    return cover([found], warehouse, f"genai-prices {pricing.data_version()}")
 
 
 def reach_of(warehouse: Warehouse, recorded: Sequence[Cell], spend: Decimal | None) -> Reach:
     """Of all calls that were found, those in `recorded` could be repriced."""
-    left = {found["stays"]: found["calls"] for found in warehouse.ask(_LEFT)}
+    left = tuple(
+        Left(found["stays"], found["calls"], amount, None if amount is None else share_of(amount, spend))
+        for found in warehouse.ask(_LEFT)
+        for amount in [warehouse.amount(found["cost"])]
+    )
     repriced, count = total(cell.cost for cell in recorded), sum(cell.calls for cell in recorded)
+    known = add(repriced, total(each.cost for each in left if each.cost is not None))
+    other = None if spend is None else subtract(spend, known).normalize(_MONEY)
     return Reach(
         spend=spend,
         repriced=repriced,
         repriced_share=share_of(repriced, spend),
         estimated_share=share_of(total(cell.estimated for cell in recorded), repriced),
-        calls=count + sum(left.values()),
+        fees=total(whole(cell).counts.fees for cell in recorded).normalize(_MONEY),
+        calls=count + sum(each.calls for each in left),
         repriced_calls=count,
+        repriced_in_part=sum(cell.in_part for cell in recorded),
         left=left,
+        other=other,
+        other_share=None if other is None else share_of(other, spend),
     )
 
 

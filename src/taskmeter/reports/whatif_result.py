@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -18,6 +17,18 @@ class Range(NamedTuple):
     high: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Calls that stay as they are, for one reason."""
+
+    reason: str
+    calls: int
+    cost: Decimal | None
+    """`None` when it is not known."""
+    share: float | None
+    """Of all spend."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """What of the spending changes can act on; the rest stays as it is."""
@@ -29,10 +40,17 @@ class Reach:
     repriced_share: float | None
     estimated_share: float | None
     """Of `repriced`."""
+    fees: Decimal
+    """The part of `repriced` that is for searches and the like: it stays with each call that is made."""
     calls: int
     repriced_calls: int
-    left: Mapping[str, int] = field(hash=False)
-    """Why calls stay as they are -> how many."""
+    repriced_in_part: int
+    """Calls, of these, that cost more than what could be priced."""
+    left: tuple[Left, ...]
+    """Calls that stay as they are, by reason."""
+    other: Decimal | None
+    """The part of `spend` that is for no recorded call: tools, charges, people's time, calls whose spans are lost."""
+    other_share: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import cast
+from typing import Final, cast
 
 from opentelemetry.util.types import AttributeValue
 
 from taskmeter import _semconv as names
 from taskmeter._bounds import bounded
 from taskmeter.account import Ledger, Purse, Scope, Shares, TaskIdentity, rules
-from taskmeter.records import CATEGORIES, Category, Charge, Context, ContextShare, Cost, Priced, Usage
+from taskmeter.records import CATEGORIES, ZERO, Category, Charge, Context, ContextShare, Cost, Priced, Usage, add
 
 Attributes = dict[str, AttributeValue]
+
+_TOLD: Final = frozenset(
+    ("input", "cache_read", "cache_write", "cache_write_5m", "output", "reasoning", "request", "call")
+)
+"""Parts of a call's cost that its token counts tell, or that are the price of the call as a whole."""
 
 
 def exact(amount: Decimal) -> str:
     """`amount` in plain digits, without exponent or trailing zeros: the form that is summed without drift."""
     text = format(amount, "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def identity_attributes(task: TaskIdentity | None) -> Attributes:
@@ -165,7 +175,7 @@ def context_attributes(shares: Shares) -> Attributes:
     if shares.carried.tokens:
         attributes[names.CONTEXT_CARRIED_TOKENS] = shares.carried.tokens
         stated["carried"] = _stated_share(shares.carried)
-    attributes[names.CONTEXT_SHARES] = json.dumps(stated, separators=(",", ":"))
+    attributes[names.CONTEXT_SHARES] = _json(stated)
     return attributes
 
 
@@ -205,11 +215,23 @@ def cost_attributes(priced: Priced) -> Attributes:
             names.CALL_COST_LIST: float(listed),
             names.CALL_COST_CONTRACTED: float(contracted),
         }
+    if priced.terms:
+        attributes[names.PRICE_TERMS] = bounded(_json(dict(priced.terms)))
+    if apart := [charge for charge in priced.charges if charge.part not in _TOLD]:
+        attributes[names.COST_PARTS] = bounded(_parts(apart))
     if reasoning := priced.reasoning:
         attributes[names.COST_REASONING] = float(reasoning)
     if priced.cache_saved:
         attributes[names.CACHE_SAVED] = float(priced.cache_saved)
     return attributes
+
+
+def _parts(charges: Iterable[Charge]) -> str:
+    found: dict[str, tuple[Decimal, Decimal]] = {}
+    for charge in charges:
+        count, amount = found.get(charge.part, (ZERO, ZERO))
+        found[charge.part] = add(count, charge.quantity), add(amount, charge.amount)
+    return _json({part: [int(count), exact(amount)] for part, (count, amount) in found.items()})
 
 
 def charge_attributes(charge: Charge) -> Attributes:

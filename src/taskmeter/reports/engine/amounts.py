@@ -20,7 +20,10 @@ _DIGITS = 38
 _LARGEST = "1e15"
 _READABLE = "[+-]?[0-9]{1,15}([.][0-9]{0,40})?"
 _TEXTS = ("cost", "own", "wasted", *(f"waste_{waste}" for waste in WASTE_CLASSES))
-_DOUBLES = ("estimated", "value", "quality", "minutes", "quantity")
+_DOUBLES = (
+    *("estimated", "value", "quality", "minutes", "quantity"),
+    *("retry_seconds", "reasoning_cost", "cache_saved"),
+)
 
 _MACROS = f"""
 CREATE MACRO decimals(x) AS CASE WHEN contains(x, '.') THEN length(x) - instr(x, '.') ELSE 0 END;

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from taskmeter import _semconv as names
 from taskmeter.errors import UsageError
+from taskmeter.reports.engine.rows import REPEATS
+from taskmeter.reports.waste import CLASSES, OF_OUTCOME
 
 if TYPE_CHECKING:
     from taskmeter.reports.engine.warehouse import Warehouse
@@ -17,8 +19,8 @@ GROUPS: Final = ("name", "customer", "version", "model", "step")
 
 _CHOSEN = "CREATE OR REPLACE TEMP VIEW chosen AS SELECT * FROM {tasks}"
 # A nested task belongs to the time in which the outermost around it began: what a task cost is not torn apart.
-_WITHIN = """
-CREATE OR REPLACE TEMP TABLE chosen_ones AS
+_BEGAN = """
+CREATE OR REPLACE TEMP TABLE began AS
 WITH RECURSIVE above(id, around) AS (
     SELECT id, parent FROM tasks WHERE parent IS NOT NULL
     UNION ALL
@@ -26,9 +28,12 @@ WITH RECURSIVE above(id, around) AS (
 ), outermost AS (
     SELECT a.id, t.start_ns FROM above a JOIN tasks t ON t.id = a.around AND t.parent IS NULL
 )
-SELECT t.* FROM tasks t LEFT JOIN outermost o ON o.id = t.id
-WHERE coalesce(o.start_ns, t.start_ns) >= coalesce($since, o.start_ns, t.start_ns)
-    AND coalesce(o.start_ns, t.start_ns) < coalesce($until, o.start_ns + 1, t.start_ns + 1)
+SELECT t.id, coalesce(o.start_ns, t.start_ns) AS began_ns FROM tasks t LEFT JOIN outermost o ON o.id = t.id
+"""
+_WITHIN = """
+CREATE OR REPLACE TEMP TABLE chosen_ones AS
+SELECT t.* FROM tasks t JOIN began b USING (id)
+WHERE b.began_ns >= coalesce($since, b.began_ns) AND b.began_ns < coalesce($until, b.began_ns + 1)
 """
 # Of tasks in one of their own group, the money of the outermost has theirs.
 _INNER = """
@@ -55,6 +60,7 @@ CREATE OR REPLACE TEMP TABLE spent_in AS
 SELECT t.id, {group} AS grouped, t.outcome = 'unfinished' AS is_open, t.outcome, true AS is_outer,
     sum(l.cost) AS cost, sum(l.cost) AS own, coalesce(sum(l.cost) FILTER (l.apart), zero()) AS late,
     coalesce(sum(l.cost) FILTER (l.lost OR t.outcome IN ('failed', 'abandoned')), zero()) AS wasted,
+    {wastes},
     coalesce(sum(l.cost) FILTER (l.status = 'estimated'), zero()) AS estimated,
     count(*) FILTER (l.what = 'call') AS calls, sum(l.retries)::BIGINT AS retries,
     count(*) FILTER (l.status = 'unpriced') AS all_unpriced, sum(l.exposed)::BIGINT AS exposed,
@@ -62,7 +68,8 @@ SELECT t.id, {group} AS grouped, t.outcome = 'unfinished' AS is_open, t.outcome,
     NULL::BIGINT AS value, NULL::BIGINT AS quality,
     arg_min(l.cost, l.start_ns) FILTER (l.what = 'call' AND l.cost IS NOT NULL) AS first_call,
     bool_or(l.lost AND l.status = 'estimated') AS wasted_estimate,
-    bool_or(l.lost AND l.status = 'unpriced') AS wasted_bound
+    bool_or(l.lost AND l.status = 'unpriced') AS wasted_bound,
+    sum(l.cost) AS leaves
 FROM leaves l JOIN chosen t ON t.id = l.task_id {besides}
 GROUP BY t.id, t.outcome, grouped;
 CREATE OR REPLACE TEMP VIEW cohort AS SELECT * FROM spent_in;
@@ -99,8 +106,20 @@ def choose(warehouse: Warehouse, since_ns: int | None, until_ns: int | None) -> 
     if since_ns is None and until_ns is None:
         warehouse.run(_CHOSEN.format(tasks="tasks"))
     else:
+        date_tasks(warehouse)
         warehouse.run(_WITHIN, {"since": since_ns, "until": until_ns})
         warehouse.run(_CHOSEN.format(tasks="chosen_ones"))
+
+
+def date_tasks(warehouse: Warehouse) -> None:
+    """Makes the table `began`: when the outermost task around each began."""
+    warehouse.run(_BEGAN)
+
+
+def narrow(warehouse: Warehouse, names: Collection[str]) -> None:
+    """Leaves only the tasks of these names in the tables."""
+    warehouse.run("CREATE OR REPLACE TEMP TABLE named AS SELECT * FROM chosen WHERE name IN ?", [list(names)])
+    warehouse.run(_CHOSEN.format(tasks="named"))
 
 
 def place_steps(warehouse: Warehouse) -> None:
@@ -125,22 +144,33 @@ def label_pointer(label: str) -> str:
     return f"/{key}/stringValue"
 
 
-def _of_models(warehouse: Warehouse, _by: str) -> None:
-    group = "coalesce(nullif(l.response_model, ''), nullif(l.request_model, ''), '(no model)')"
-    warehouse.run(_OF_LEAVES.format(group=group, besides=""))
+GROUP_OF_LEAVES: Final[dict[str, tuple[str, str]]] = {
+    "model": ("coalesce(nullif(l.response_model, ''), nullif(l.request_model, ''), '(no model)')", ""),
+    "step": (
+        "coalesce(p.step, '(no step)')",
+        "LEFT JOIN places p ON p.trace = l.trace AND p.start = l.parent AND p.task_id IS NOT DISTINCT FROM l.task_id",
+    ),
+}
+"""The group of each leaf, and what is joined to know it."""
+_WASTE_OF_LEAF = f"""
+    coalesce(l.waste, CASE t.outcome {" ".join(f"WHEN '{said}' THEN '{name}'" for said, name in OF_OUTCOME.items())} END)
+"""
+_WASTES_OF_LEAVES = ", ".join(
+    f"coalesce(sum(l.cost) FILTER ({_WASTE_OF_LEAF} = '{name}'), zero()) AS waste_{name}" for name in CLASSES
+)
 
 
-def _of_steps(warehouse: Warehouse, _by: str) -> None:
-    place_steps(warehouse)
-    besides = (
-        "LEFT JOIN places p ON p.trace = l.trace AND p.start = l.parent AND p.task_id IS NOT DISTINCT FROM l.task_id"
-    )
-    warehouse.run(_OF_LEAVES.format(group="coalesce(p.step, '(no step)')", besides=besides))
+def _of_leaves(warehouse: Warehouse, by: str) -> None:
+    if by == "step":
+        place_steps(warehouse)
+    group, besides = GROUP_OF_LEAVES[by]
+    warehouse.run(_OF_LEAVES.format(group=group, besides=besides, wastes=_WASTES_OF_LEAVES))
 
 
-_MAKERS: Final[dict[str, Callable[[Warehouse, str], None]]] = {"model": _of_models, "step": _of_steps}
+_MAKERS: Final[dict[str, Callable[[Warehouse, str], None]]] = dict.fromkeys(GROUP_OF_LEAVES, _of_leaves)
 
-SUMS: Final = """
+WASTES: Final = ", ".join(f"sum(waste_{name}) FILTER (is_outer) AS waste_{name}" for name in CLASSES)
+SUMS: Final = f"""
     count(*) AS tasks,
     count(*) FILTER (outcome = 'succeeded') AS succeeded,
     count(*) FILTER (outcome = 'failed') AS failed,
@@ -148,11 +178,12 @@ SUMS: Final = """
     count(*) FILTER (outcome = 'pending') AS pending,
     count(*) FILTER (outcome = 'unfinished') AS unfinished,
     count(cost) AS priced,
+    count(*) FILTER (cost IS NULL OR all_unpriced <> 0) AS unpriced,
     sum(cost) AS spent_of_each,
     sum(cost) FILTER (is_outer) AS spent,
     sum(own) AS own,
     sum(late) FILTER (is_outer) AS late,
-    sum(wasted) FILTER (is_outer) AS wasted,
+    sum(wasted) FILTER (is_outer) AS wasted, {WASTES},
     sum(estimated) FILTER (is_outer) AS estimated,
     coalesce(sum(calls) FILTER (is_outer), 0) AS calls,
     coalesce(sum(retries) FILTER (is_outer), 0) AS retries,
@@ -164,6 +195,7 @@ SUMS: Final = """
     sum(cost) FILTER (first_call > zero()) AS compared,
     sum(first_call) FILTER (first_call > zero()) AS first_calls,
     sum(value) AS value, sum(quality) AS quality, count(quality) AS scored,
+    coalesce(bool_or(cost > leaves) FILTER (is_outer), false) AS lacks_leaves,
     coalesce(bool_or(wasted_estimate) FILTER (is_outer), false) AS wasted_estimate,
     coalesce(bool_or(wasted_bound) FILTER (is_outer), false) AS wasted_bound
 """
@@ -196,9 +228,30 @@ LEFT JOIN (
 """
 TOTAL: Final = f"SELECT {SUMS} FROM (SELECT *, parent IS NULL AS is_outer FROM chosen)"
 
+# For `breakdown`: with what was lost besides money. Of chosen tasks of some names the total has the outermost.
+_LOST: Final = f"""
+    sum(retry_seconds) FILTER (is_outer) AS retry_seconds,
+    {", ".join(f"sum({name}) FILTER (is_outer) AS {name}" for name in REPEATS[:-1])},
+    max({REPEATS[-1]}) FILTER (is_outer) AS {REPEATS[-1]}
+"""
+DIVIDED: Final = f"SELECT grouped, is_open, {SUMS}, {_LOST} FROM cohort GROUP BY grouped, is_open"
+DIVIDED_TOTAL: Final = f"""
+WITH RECURSIVE above(id, around) AS (
+    SELECT id, parent FROM chosen WHERE parent IS NOT NULL
+    UNION ALL
+    SELECT a.id, t.parent FROM above a JOIN tasks t ON t.id = a.around WHERE t.parent IS NOT NULL
+), inner_of_any AS (
+    SELECT DISTINCT a.id FROM above a SEMI JOIN chosen c ON c.id = a.around
+)
+SELECT {SUMS}, {_LOST} 
+FROM (SELECT c.*, i.id IS NULL AS is_outer FROM chosen c LEFT JOIN inner_of_any i USING (id))
+"""
+
 # What was spent outside any task: leaves, and people's time told with outcomes about no task in here.
-OUTSIDE: Final = """
+_WASTES_OUTSIDE = ", ".join(f"sum(cost) FILTER (waste = '{name}') AS waste_{name}" for name in CLASSES)
+OUTSIDE: Final = f"""
 SELECT count(*) AS leaves, count(cost) AS priced, sum(cost) AS spent, sum(cost) FILTER (lost) AS wasted,
+    {_WASTES_OUTSIDE}, sum(retry_seconds) AS retry_seconds, false AS lacks_leaves,
     sum(cost) FILTER (status = 'estimated') AS estimated,
     count(*) FILTER (what = 'call') AS calls, coalesce(sum(retries), 0) AS retries,
     count(*) FILTER (status = 'unpriced') AS unpriced_calls, coalesce(sum(exposed), 0) AS exposed_attempts,
@@ -206,10 +259,10 @@ SELECT count(*) AS leaves, count(cost) AS priced, sum(cost) AS spent, sum(cost) 
     coalesce(bool_or(lost AND status = 'estimated'), false) AS wasted_estimate,
     coalesce(bool_or(lost AND status = 'unpriced'), false) AS wasted_bound
 FROM (
-    SELECT what, start_ns, cost, lost, status, retries, exposed, input, output, minutes
+    SELECT what, start_ns, cost, lost, waste, status, retries, retry_seconds, exposed, input, output, minutes
     FROM leaves WHERE task_id IS NULL
     UNION ALL
-    SELECT 'outcome', at_ns, cost, is_wasted, status, 0, 0, 0, 0, minutes FROM outcomes
+    SELECT 'outcome', at_ns, cost, is_wasted, waste, status, 0, zero(), 0, 0, 0, minutes FROM outcomes
     WHERE meant IS NULL AND minutes <> zero()
 )
 WHERE start_ns >= coalesce($since, start_ns) AND start_ns < coalesce($until, start_ns + 1)
@@ -227,7 +280,7 @@ WITH RECURSIVE gaps AS (
 ), above(id, around) AS (
     SELECT id, parent FROM gaps WHERE parent IS NOT NULL
     UNION ALL
-    SELECT a.id, t.parent FROM above a JOIN chosen t ON t.id = a.around WHERE t.parent IS NOT NULL
+    SELECT a.id, t.parent FROM above a JOIN tasks t ON t.id = a.around WHERE t.parent IS NOT NULL
 )
 SELECT count(*) AS tasks, sum(gap) AS spent
 FROM gaps WHERE id NOT IN (SELECT a.id FROM above a JOIN gaps g ON g.id = a.around)

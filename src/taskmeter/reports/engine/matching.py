@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taskmeter.records import WASTE_CLASSES
 from taskmeter.reports.outcomes import Outcome
+from taskmeter.reports.waste import CLASSES, UNCLASSIFIED
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from taskmeter.reports.engine.warehouse import Warehouse
 
-_OUTCOMES = """
+_OUTCOMES = f"""
 CREATE TABLE outcomes AS
 SELECT trace, span, start_ns AS at_ns, coalesce(sequence, 0) AS sequence, task_id, task_key AS key, task_name AS name,
     CASE WHEN outcome IN ('succeeded', 'failed', 'abandoned', 'pending') THEN outcome ELSE 'pending' END AS outcome,
     reason, number(value) AS value, number(quality) AS quality, coalesce(number(minutes), zero()) AS minutes,
-    money(cost) AS cost, status, waste IS NOT NULL AS is_wasted, NULL::VARCHAR AS meant
+    money(cost) AS cost, status, waste IS NOT NULL AS is_wasted,
+    CASE WHEN waste IN {WASTE_CLASSES} THEN waste WHEN waste IS NOT NULL THEN '{UNCLASSIFIED}' END AS waste,
+    NULL::VARCHAR AS meant
 FROM spans WHERE what = 'outcome'
 """
 
@@ -53,14 +57,14 @@ DROP TABLE candidates;
 DROP TABLE inner_candidates;
 """
 
-_SAID = """
+_SAID = f"""
 CREATE TABLE said AS
 SELECT meant AS task_id,
     arg_max(struct_pack(outcome, value, quality), (at_ns, sequence, trace, span)) AS last,
     sum(minutes) AS minutes,
     count(*) FILTER (minutes <> zero() AND cost IS NULL) AS unpriced,
     sum(cost) FILTER (minutes <> zero()) AS cost,
-    sum(cost) FILTER (minutes <> zero() AND is_wasted) AS wasted,
+    {", ".join(f"sum(cost) FILTER (minutes <> zero() AND waste = '{name}') AS wasted_{name}" for name in CLASSES)},
     sum(cost) FILTER (minutes <> zero() AND status = 'estimated') AS estimated,
     coalesce(bool_or(minutes <> zero() AND is_wasted AND status = 'estimated'), false) AS wasted_estimate,
     coalesce(bool_or(minutes <> zero() AND is_wasted AND status IN ('unpriced', 'partial')), false) AS wasted_bound

@@ -9,35 +9,38 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from taskmeter.reports.engine.rows import COUNTS
+from taskmeter.reports.engine.rows import COUNTS, REPEATS
+from taskmeter.reports.waste import CLASSES, OF_OUTCOME, UNCLASSIFIED
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-WASTE = ("other", "failed", "abandoned", "unclassified")
-"""What waste is told apart by here: why a task was lost can be revised, and what it said without a reason goes then."""
+_BECAUSE_OF = {waste: outcome for outcome, waste in OF_OUTCOME.items()}
 
 
-def _each(pattern: str, names: Iterable[str] = WASTE) -> str:
+def _each(pattern: str, names: Iterable[str] = CLASSES) -> str:
     return ", ".join(pattern.format(name) for name in names)
 
 
 def _sum(pattern: str) -> str:
-    return " + ".join(pattern.format(name) for name in WASTE)
+    return " + ".join(pattern.format(name) for name in CLASSES)
 
 
 def _capped(prefix: str, source: str, cost: str) -> str:
     """No more waste than there is cost, and none that is negative: what is too much is taken off the last ones."""
     found: list[str] = []
-    for number, name in enumerate(WASTE):
-        left = " - ".join([cost, *(f"{prefix}_{before}" for before in WASTE[:number])])
-        found.append(f"greatest(zero(), least({source}_{name}, {left})) AS {prefix}_{name}")
+    before, so_far = "zero()", "zero()"
+    for name in CLASSES:
+        so_far += f" + greatest({source}_{name}, zero())"
+        within = f"least({so_far}, greatest({cost}, zero()))"
+        found.append(f"{within} - {before} AS {prefix}_{name}")
+        before = within
     return ", ".join(found)
 
 
 _SUMS = f"""
     sum(cost) AS own,
-    sum(cost) FILTER (lost) AS wasted,
+    {_each("sum(cost) FILTER (waste = '{0}') AS wasted_{0}")},
     sum(cost) FILTER (status = 'estimated') AS estimated,
     sum(cost) FILTER (remote) AS own_remote,
     count(cost) AS priced,
@@ -69,7 +72,7 @@ INSERT INTO raw_tasks BY NAME
 SELECT task_id AS id, coalesce(arg_min(task_name, (start_ns, span)), '(unnamed)') AS name,
     arg_min(task_key, (start_ns, span)) AS key, arg_min(customer, (start_ns, span)) AS customer,
     'unfinished' AS outcome, false AS in_remote, zero() AS own, false AS unreadable,
-    {_each("0 AS {0}", COUNTS)}, {_each("zero() AS waste_{0}")}, zero() AS minutes,
+    {_each("0 AS {0}", (*COUNTS, *REPEATS))}, {_each("zero() AS waste_{0}")}, zero() AS minutes, zero() AS retry_seconds,
     min(start_ns) AS start_ns, max(end_ns) AS end_ns, min(service) AS service, min(version) AS version,
     arg_min(attributes, (start_ns, span)) AS attributes, 0 AS depth
 FROM spans SEMI JOIN missing USING (task_id)
@@ -91,16 +94,14 @@ UPDATE raw_tasks SET depth = links.depth, parent = links.parent FROM links WHERE
 """
 
 _JOINED = f"""
-SELECT t.*, d.span IS NOT NULL AS doomed, o.last AS last, coalesce(o.last.outcome, t.outcome) AS verdict,
+SELECT t.*, d.waste AS doomed, o.last AS last, coalesce(o.last.outcome, t.outcome) AS verdict,
     i.first_call,
     coalesce(i.own, zero()) AS i_own,
-    coalesce(i.wasted, zero()) + coalesce(k.i_other, zero()) AS i_other,
-    {_each("coalesce(k.i_{0}, zero()) AS i_{0}", WASTE[1:])},
+    {_each("coalesce(i.wasted_{0}, zero()) + coalesce(k.i_{0}, zero()) AS i_{0}")},
     coalesce(i.estimated, zero()) + coalesce(k.i_estimated, zero()) AS i_estimated,
     coalesce(k.i_nested, zero()) AS i_nested,
     coalesce(a.own, zero()) + coalesce(o.cost, zero()) AS a_own,
-    coalesce(a.wasted, zero()) + coalesce(o.wasted, zero()) + coalesce(k.a_other, zero()) AS a_other,
-    {_each("coalesce(k.a_{0}, zero()) AS a_{0}", WASTE[1:])},
+    {_each("coalesce(a.wasted_{0}, zero()) + coalesce(o.wasted_{0}, zero()) + coalesce(k.a_{0}, zero()) AS a_{0}")},
     coalesce(a.estimated, zero()) + coalesce(o.estimated, zero()) + coalesce(k.a_estimated, zero()) AS a_estimated,
     coalesce(k.a_nested, zero()) AS a_nested,
     {_each("coalesce(i.{0}, 0) + coalesce(k.i_{0}, 0) AS i_{0}", COUNTS)},
@@ -113,7 +114,7 @@ SELECT t.*, d.span IS NOT NULL AS doomed, o.last AS last, coalesce(o.last.outcom
     coalesce(o.minutes, zero()) + coalesce(k.late_minutes, zero()) AS late_minutes,
     coalesce(o.unpriced, 0) + coalesce(k.late_unpriced, 0) AS late_unpriced,
     {_each("coalesce(k.shift_{0}, zero()) AS shift_{0}")},
-    coalesce(k.said_failed, zero()) AS said_failed, coalesce(k.said_abandoned, zero()) AS said_abandoned,
+    {_each("coalesce(k.said_{0}, zero()) AS said_{0}", _BECAUSE_OF)},
     coalesce(i.own, zero()) + coalesce(a.own, zero()) + coalesce(o.cost, zero()) + coalesce(k.leaves, zero()) AS leaves,
     coalesce(i.wasted_estimate, false) OR coalesce(a.wasted_estimate, false) OR coalesce(o.wasted_estimate, false)
         OR coalesce(s.wasted_estimate, false) OR coalesce(k.wasted_estimate, false) AS wasted_estimate,
@@ -130,10 +131,20 @@ LEFT JOIN nested k ON k.id = t.id
 
 # As the span said it, with what came late or from elsewhere: `reports.late`.
 _OPEN = "outcome = 'unfinished'"
-_WASTE_AT_END = (
-    f"CASE WHEN {_OPEN} THEN CASE WHEN known THEN i_{{0}} + a_{{0}} ELSE zero() END "
-    "WHEN NOT changed THEN waste_{0} "
-    "ELSE y_{0} + CASE WHEN outcome = '{0}' THEN useful ELSE zero() END END AS end_{0}"
+
+
+def _or_rest(said: str, rest: str) -> dict[str, str]:
+    """What is added to each class: `rest`, all that a task cost besides, where its outcome, by `said`, is of that."""
+    lost = {
+        waste: f" + CASE WHEN {said} = '{outcome}' THEN {rest} ELSE zero() END" for outcome, waste in OF_OUTCOME.items()
+    }
+    return {waste: lost.get(waste, "") for waste in CLASSES}
+
+
+_WASTE_AT_END = ", ".join(
+    f"CASE WHEN {_OPEN} THEN CASE WHEN known THEN i_{waste} + a_{waste} ELSE zero() END "
+    f"WHEN NOT changed THEN waste_{waste} ELSE y_{waste}{rest} END AS end_{waste}"
+    for waste, rest in _or_rest("outcome", "useful").items()
 )
 _SETTLED = f"""
     found AS (
@@ -162,33 +173,38 @@ _SETTLED = f"""
                 ELSE least(after, greatest(coalesce(estimated, zero()), i_estimated) + a_estimated) END AS estimated,
             {_each("CASE WHEN as_it_was THEN {0} ELSE greatest({0}, i_{0}) + a_{0} END AS {0}", COUNTS)}
         ),
-        {_each(_WASTE_AT_END)},
+        {_WASTE_AT_END},
         CASE WHEN {_OPEN} THEN zero() ELSE came_late END AS own_late,
         CASE WHEN {_OPEN} THEN nested_late ELSE nested_late + came_late END AS late
         FROM judged
     )"""
 
 # What was said since: `reports.outcomes`.
-_NO_SHIFT = " AND ".join(f"shift_{name} = zero()" for name in WASTE)
-_WASTE_SINCE = (
-    "CASE WHEN kept THEN end_{0} "
-    "ELSE v_{0} + CASE WHEN last IS NOT NULL AND verdict = '{0}' THEN good ELSE zero() END END AS waste_of_{0}"
+_NO_SHIFT = " AND ".join(f"shift_{name} = zero()" for name in CLASSES)
+_WASTE_SINCE = ", ".join(
+    f"CASE WHEN kept THEN end_{waste} ELSE v_{waste}{rest} END AS waste_of_{waste}"
+    for waste, rest in _or_rest("last IS NOT NULL AND verdict", "good").items()
 )
+# What a task wasted without what its own word for it made waste: of that only what is in nested tasks is left.
+_UNSAID = {
+    **{
+        waste: f"CASE WHEN last IS NOT NULL AND outcome = '{outcome}' THEN least(end_{waste}, said_{waste}) "
+        f"ELSE end_{waste} END"
+        for waste, outcome in _BECAUSE_OF.items()
+    },
+    UNCLASSIFIED: "CASE WHEN last IS NOT NULL AND outcome IN ('failed', 'abandoned') THEN zero() "
+    f"ELSE end_{UNCLASSIFIED} END",
+}
 _REVISED = f"""
     without AS (
-        SELECT *, coalesce(cost, zero()) AS spent, end_other + shift_other AS z_other,
-            CASE WHEN last IS NOT NULL AND outcome = 'failed' THEN least(end_failed, said_failed) ELSE end_failed END
-                + shift_failed AS z_failed,
-            CASE WHEN last IS NOT NULL AND outcome = 'abandoned' THEN least(end_abandoned, said_abandoned)
-                ELSE end_abandoned END + shift_abandoned AS z_abandoned,
-            CASE WHEN last IS NOT NULL AND outcome IN ('failed', 'abandoned') THEN zero() ELSE end_unclassified END
-                + shift_unclassified AS z_unclassified,
+        SELECT *, coalesce(cost, zero()) AS spent,
+            {", ".join(f"{_UNSAID.get(waste, f'end_{waste}')} + shift_{waste} AS z_{waste}" for waste in CLASSES)},
             last IS NULL AND (outcome IN ('failed', 'abandoned') OR ({_NO_SHIFT})) AS kept
         FROM settled
     ), capped AS (
         SELECT *, {_capped("v", "z", "spent")}, spent - ({_sum("v_{}")}) AS good FROM without
     ), revised AS (
-        SELECT *, {_each(_WASTE_SINCE)}
+        SELECT *, {_WASTE_SINCE}
         FROM capped
     )"""
 
@@ -199,7 +215,7 @@ SELECT id, name, key, customer, service, version, attributes, trace, span, start
     CASE WHEN cost IS NOT NULL THEN {_sum("waste_of_{}")} END AS wasted,
     {_each("waste_of_{0} AS waste_{0}")}, {_each("end_{0}")},
     calls, retries, unpriced_calls, unpriced_calls + late_unpriced AS all_unpriced, exposed, input, cached, output,
-    reasoning, CASE WHEN last IS NULL THEN value ELSE last.value END AS value,
+    reasoning, retry_seconds, {", ".join(REPEATS)}, CASE WHEN last IS NULL THEN value ELSE last.value END AS value,
     CASE WHEN last IS NULL THEN quality ELSE last.quality END AS quality,
     greatest(minutes, minutes_found) + late_minutes AS minutes, late_minutes, late_unpriced, leaves, first_call,
     wasted_estimate OR coalesce(verdict IN ('failed', 'abandoned') AND estimated <> zero(), false) AS wasted_estimate,
@@ -208,12 +224,17 @@ FROM revised
 """
 
 
+_OF_NESTED = ", ".join(
+    f"CASE WHEN doomed IS NULL THEN end_{waste} WHEN doomed = '{waste}' THEN c_{waste} + cost - ({_sum('c_{}')}) "
+    f"ELSE c_{waste} END AS nested_{waste}"
+    for waste in CLASSES
+)
+
+
 def _nested_side(side: str, which: str) -> str:
     return f"""
     sum(cost) FILTER ({which}) AS {side}_nested,
-    sum(end_other + CASE WHEN doomed THEN cost - ({_sum("end_{}")}) ELSE zero() END)
-        FILTER ({which} AND cost IS NOT NULL) AS {side}_other,
-    {_each(f"sum(end_{{0}}) FILTER ({which} AND cost IS NOT NULL) AS {side}_{{0}}", WASTE[1:])},
+    {_each(f"sum(nested_{{0}}) FILTER ({which} AND cost IS NOT NULL) AS {side}_{{0}}")},
     sum(estimated) FILTER ({which} AND cost IS NOT NULL) AS {side}_estimated,
     {_each(f"sum({{0}}) FILTER ({which})::BIGINT AS {side}_{{0}}", COUNTS)}"""
 
@@ -225,17 +246,21 @@ SELECT parent AS id, {_nested_side("i", "NOT in_remote")}, {_nested_side("a", "i
     sum(late) AS late,
     sum(minutes - late_minutes) AS minutes, sum(late_minutes) AS late_minutes,
     sum(late_unpriced)::BIGINT AS late_unpriced,
-    {_each("sum(waste_{0} - end_{0}) FILTER (NOT doomed) AS shift_{0}")},
-    sum(end_failed) AS said_failed, sum(end_abandoned) AS said_abandoned,
+    {_each("sum(waste_{0} - end_{0}) FILTER (doomed IS NULL) AS shift_{0}")},
+    {_each("sum(end_{0}) AS said_{0}", _BECAUSE_OF)},
     sum(leaves) AS leaves, bool_or(wasted_estimate) AS wasted_estimate, bool_or(wasted_bound) AS wasted_bound
-FROM tasks WHERE depth = $depth AND parent IS NOT NULL GROUP BY parent
+FROM (
+    SELECT *, {_OF_NESTED}
+    FROM (SELECT *, {_capped("c", "end", "cost")} FROM tasks WHERE depth = $depth AND parent IS NOT NULL)
+)
+GROUP BY parent
 """
 _NO_NESTED = f"""
 CREATE TEMP TABLE nested AS
-SELECT '' AS id, {_each("zero() AS i_{0}, zero() AS a_{0}", ("nested", *WASTE, "estimated"))},
+SELECT '' AS id, {_each("zero() AS i_{0}, zero() AS a_{0}", ("nested", *CLASSES, "estimated"))},
     {_each("0::BIGINT AS i_{0}, 0::BIGINT AS a_{0}", COUNTS)},
     0::BIGINT AS priced, zero() AS nested_remote, zero() AS late, zero() AS minutes, zero() AS late_minutes,
-    0::BIGINT AS late_unpriced, {_each("zero() AS shift_{0}")}, zero() AS said_failed, zero() AS said_abandoned,
+    0::BIGINT AS late_unpriced, {_each("zero() AS shift_{0}")}, {_each("zero() AS said_{0}", _BECAUSE_OF)},
     zero() AS leaves, false AS wasted_estimate, false AS wasted_bound
 LIMIT 0
 """
