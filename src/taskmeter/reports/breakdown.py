@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 from taskmeter.errors import SpoolError
 from taskmeter.records import ZERO
 from taskmeter.reports.context_section import ContextSection, context_section
+from taskmeter.reports.coverage import Coverage, cover, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.spending import Spending, spendings
 from taskmeter.reports.engine.warehouse import Warehouse
@@ -39,6 +40,7 @@ class BreakdownRow:
     unpriced_calls: int
     waste: WasteSection
     context: ContextSection
+    coverage: Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def breakdown(
     """
     _check(wanted, warehouse)
     cohort.make_cohort(warehouse, "name", since_ns, until_ns)
+    price_data = read_price_data(warehouse, since_ns, until_ns)
     if wanted:
         cohort.narrow(warehouse, wanted)
     spent = spendings(warehouse, "name", since_ns, until_ns, outside=not wanted, parts=True)
@@ -75,6 +78,7 @@ def breakdown(
             found,
             spent.of(found["grouped"], is_open=found["is_open"]),
             warehouse,
+            price_data,
         )
         for found in warehouse.ask(cohort.DIVIDED)
     ]
@@ -82,9 +86,9 @@ def breakdown(
     (whole,) = warehouse.ask(cohort.DIVIDED_TOTAL)
     (outside,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
     if outside["leaves"] and not wanted:
-        rows.append(_row("(no task)", "no_task", outside, spent.outside, warehouse))
+        rows.append(_row("(no task)", "no_task", outside, spent.outside, warehouse, price_data))
         whole = _plus(whole, outside)
-    row = _row("TOTAL", "total", whole, spent.total, warehouse)
+    row = _row("TOTAL", "total", whole, spent.total, warehouse, price_data)
     notes = tuple(_notes(row, bool(whole["minutes"]), warehouse))
     return BreakdownReport(warehouse.currency, tuple(rows), row, notes)
 
@@ -108,7 +112,9 @@ def _plus(sums: Mapping[str, Any], outside: Mapping[str, Any]) -> dict[str, Any]
     return both
 
 
-def _row(name: str, kind: Kind, found: Mapping[str, Any], spent: Spending, warehouse: Warehouse) -> BreakdownRow:
+def _row(
+    name: str, kind: Kind, found: Mapping[str, Any], spent: Spending, warehouse: Warehouse, price_data: str | None
+) -> BreakdownRow:
     total = warehouse.amount(found["spent"])
     if total is None and not found["unpriced_calls"]:
         total = ZERO
@@ -121,6 +127,7 @@ def _row(name: str, kind: Kind, found: Mapping[str, Any], spent: Spending, wareh
         unpriced_calls=int(found["unpriced_calls"]),
         waste=waste_section(found, total, warehouse),
         context=context_section(spent),
+        coverage=cover([found], warehouse, price_data),
     )
 
 

@@ -49,12 +49,13 @@ class Coverage:
 
 
 def cover(found: Iterable[Mapping[str, Any]], warehouse: Warehouse, price_data: str | None) -> Coverage:
-    """Of groups of tasks of which `SUMS` are known."""
+    """Of groups of tasks of which `SUMS` are known, or of what is in no task. What came of a task that has not ended
+    nobody knows yet."""
     groups = list(found)
     return coverage_of(
-        tasks=sum(group["tasks"] for group in groups),
-        unpriced=sum(group["unpriced"] for group in groups),
-        pending=sum(group["pending"] for group in groups),
+        tasks=sum(group.get("tasks", 0) for group in groups),
+        unpriced=sum(group.get("unpriced", 0) for group in groups),
+        pending=sum(group.get("pending", 0) + group.get("unfinished", 0) for group in groups),
         spent=total(warehouse.known(group["spent"]) for group in groups),
         estimated=total(warehouse.known(group["estimated"]) for group in groups),
         price_data=price_data,

@@ -21,7 +21,7 @@ class Interval:
     high: float
 
 
-def wilson(successes: int, tried: int) -> tuple[float, float]:
+def wilson(successes: float, tried: float) -> tuple[float, float]:
     """The 95 % interval of a share by Wilson: sound for few tasks, and for all or none of them. `tried` is not 0."""
     share, spread = successes / tried, _Z**2 / tried
     middle = (share + spread / 2) / (1 + spread)

@@ -9,6 +9,7 @@ from taskmeter.records import ZERO
 from taskmeter.reports.breakdown import BreakdownReport, BreakdownRow
 from taskmeter.reports.lines import Line
 from taskmeter.reports.render_context import context_columns, context_lines
+from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.text import duration, money, plain, share
 from taskmeter.reports.waste import CLASSES
 
@@ -76,7 +77,7 @@ def csv_rows(report: BreakdownReport) -> Iterable[Mapping[str, object]]:
         }
         for section in COLUMNS:
             columns |= section(row)
-        yield columns
+        yield columns | coverage_columns(row.coverage)
 
 
 def tables(report: BreakdownReport, make: Callable[[], Table]) -> Iterable[Table]:
@@ -105,6 +106,7 @@ def legend(report: BreakdownReport) -> Iterable[str]:
         yield "~ partly estimated"
     if any(row.unpriced_calls for row in rows):
         yield "≥ lower bound: a call in it could not be priced"
+    yield coverage_line(report.total.coverage)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -21,7 +21,7 @@ _TITLES = (
     "success of a run\n[95 %]",
     "passes\na task",
     "cost\na task",
-    "points\nlost",
+    "points lost\n[95 %]",
     "lost\nper $",
 )
 
@@ -68,6 +68,14 @@ def _cells(row: StepRow, currency: str) -> list[str]:
         f"{row.success_rate:.1%} [{row.success_rate_low:.1%}, {row.success_rate_high:.1%}]",
         "n/a" if row.passes is None else f"{row.passes:,.2f}",
         "n/a" if row.cost_per_task is None else money(Decimal(repr(row.cost_per_task)), currency),
-        "n/a" if row.lost is None else f"{row.lost * 100:.1f}",
+        _lost(row),
         "" if row.lost_per_usd is None else f"{row.lost_per_usd * 100:,.0f}",
     ]
+
+
+def _lost(row: StepRow) -> str:
+    if row.lost is None:
+        return "n/a"
+    if row.lost_low is None or row.lost_high is None:
+        return f"{row.lost * 100:.1f}"
+    return f"{row.lost * 100:.1f} [{row.lost_low * 100:.1f}, {row.lost_high * 100:.1f}]"

@@ -17,9 +17,10 @@ from taskmeter.records import divide
 from taskmeter.reports.coverage import SUMS, Coverage, cover, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.warehouse import Warehouse
-from taskmeter.reports.intervals import Interval, wilson
+from taskmeter.reports.intervals import Interval, Sums, rounded, skewed_ratio, wilson
 from taskmeter.reports.render_coverage import price_gaps
 from taskmeter.reports.text import money, plain
+from taskmeter.reports.unit_cost_intervals import LEAST
 
 _RUNS: Final = f"""
 WITH runs AS (
@@ -27,7 +28,8 @@ WITH runs AS (
         coalesce(s.discarded, false) OR s.error IS NOT NULL AS failed
     FROM spans s JOIN chosen t ON t.id = s.task_id WHERE s.what = 'step' AND t.outcome <> 'unfinished'
 ), spent AS (
-    SELECT t.name, c.grouped AS step, sum(c.cost) AS cost
+    SELECT t.name, c.grouped AS step, sum(c.cost) AS cost, sum(c.cost::DOUBLE) AS c,
+        sum(c.cost::DOUBLE ** 2) AS c2, sum(c.cost::DOUBLE ** 3) AS c3, max(c.cost::DOUBLE) AS top
     FROM cohort c JOIN chosen t USING (id) WHERE NOT c.is_open GROUP BY ALL
 ), tasks_of AS (
     SELECT name, {SUMS}, count(*) FILTER (outcome = 'succeeded') AS succeeded,
@@ -36,6 +38,7 @@ WITH runs AS (
 )
 SELECT r.name, r.step, count(*) AS runs, count(*) FILTER (r.failed) AS failed,
     count(*) FILTER (NOT r.failed AND r.outcome = 'succeeded') AS passes, any_value(s.cost) AS cost,
+    any_value(s.c) AS c, any_value(s.c2) AS c2, any_value(s.c3) AS c3, any_value(s.top) AS top,
     any_value(o.tasks) AS tasks, any_value(o.succeeded) AS succeeded, any_value(o.tried) AS tried,
     any_value(o.pending) AS pending, any_value(o.unpriced) AS unpriced, any_value(o.spent) AS spent,
     any_value(o.estimated) AS estimated
@@ -65,8 +68,14 @@ class StepRow:
     """Over all tasks of that name."""
     lost: float | None
     """By how much the end-to-end success would be higher if this step never failed."""
+    lost_low: float | None
+    lost_high: float | None
+    """Ends of its 95 % interval; `None` where another step always fails."""
     lost_per_usd: float | None
     """`lost` over `cost_per_task`: where reliability is lost for little money, it may be bought for little."""
+    lost_per_usd_low: float | None
+    lost_per_usd_high: float | None
+    """Ends of its 95 % interval; `None` also for fewer than 10 tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,25 +120,61 @@ def steps(
     names = dict.fromkeys(row["name"] for row in found)
     steps_of = {one: [row for row in found if row["name"] == one] for one in names}
     for runs in steps_of.values():
-        of_name = _of_name([_row(row, warehouse) for row in runs])
+        of_name = _of_name([_row(row, warehouse) for row in runs], [_cost_ends(row, warehouse) for row in runs])
         rows += of_name
         workflows.append(_workflow(runs[0], of_name, warehouse, price_data))
     whole = cover([runs[0] for runs in steps_of.values()], warehouse, price_data)
     return StepsReport(warehouse.currency, tuple(rows), tuple(workflows), whole, tuple(_notes(workflows)))
 
 
-def end_to_end(steps: Sequence[tuple[float, Interval, float]]) -> tuple[float, Interval | None]:
-    """The product of success rates, each with its interval and to the power of how often a task runs the step.
+def end_to_end(steps: Sequence[tuple[int, int, float]]) -> tuple[float, Interval | None]:
+    """The product of success rates, each of so many runs that passed of all, to the power of how often a task runs the
+    step, with its 95 % interval; none where a rate is 0.
 
-    No interval where a rate is 0. Distances to the ends add up by their squares, on a logarithmic scale.
+    The product is known as well as a share of so many tasks would be: those for which its logarithm has the variance
+    that the logarithms of the rates have together. Their share has Wilson's interval; of one step, its own.
     """
-    if any(not rate and times for rate, _, times in steps):
-        return 0.0, None
     steps = [step for step in steps if step[2]]
-    middle = sum(times * log(rate) for rate, _, times in steps)
-    below = sqrt(sum((times * (log(rate) - log(ends.low))) ** 2 for rate, ends, times in steps))
-    above = sqrt(sum((times * (log(ends.high) - log(rate))) ** 2 for rate, ends, times in steps))
-    return exp(middle), Interval(exp(middle - below), min(1.0, exp(middle + above)))
+    if any(not passed for passed, _, _ in steps):
+        return 0.0, None
+    product = exp(sum(times * log(passed / runs) for passed, runs, times in steps))
+    # Half a failure more in each: a step that never failed is not sure never to.
+    rates = [((passed + 0.5) / (runs + 1), runs, times) for passed, runs, times in steps]
+    variance = sum(times**2 * (1 - rate) / (runs * rate) for rate, runs, times in rates)
+    if not variance:
+        return product, Interval(product, product)
+    expected = exp(sum(times * log(rate) for rate, _, times in rates))
+    tasks = (1 - expected) / (expected * variance)
+    return product, Interval(*wilson(product * tasks, tasks))
+
+
+def loss(without: tuple[float, Interval | None], step: tuple[int, int, float]) -> tuple[float, Interval | None]:
+    """What a step takes from the product `without` it: what it fails, of what the others let through.
+
+    Both are uncertain, and independently so: distances to the ends add up by their squares, each times what the other
+    is. That holds for a step that never failed too, of which the upper end is what it may lose unseen.
+    """
+    (rest, rest_ends), (passed, runs, times) = without, step
+    low, high = wilson(passed, runs)
+    failed, least, most = (1 - rate**times for rate in (passed / runs, high, low))
+    lost = rest * failed
+    if rest_ends is None:
+        return lost, None
+    below = sqrt((rest * (failed - least)) ** 2 + (failed * (rest - rest_ends.low)) ** 2)
+    above = sqrt((rest * (most - failed)) ** 2 + (failed * (rest_ends.high - rest)) ** 2)
+    return lost, Interval(max(0.0, lost - below), min(1.0, lost + above))
+
+
+def per_cost(
+    lost: tuple[float, Interval | None], cost: float, cost_ends: Interval | None
+) -> tuple[float, Interval | None]:
+    """A loss over what the step costs, likewise."""
+    per, ends = lost[0] / cost, lost[1]
+    if ends is None or cost_ends is None or not cost_ends.low:
+        return per, None
+    below = sqrt(((lost[0] - ends.low) / cost) ** 2 + (lost[0] * (1 / cost - 1 / cost_ends.high)) ** 2)
+    above = sqrt(((ends.high - lost[0]) / cost) ** 2 + (lost[0] * (1 / cost_ends.low - 1 / cost)) ** 2)
+    return per, Interval(max(0.0, per - below), per + above)
 
 
 def _row(found: Mapping[str, Any], warehouse: Warehouse) -> StepRow:
@@ -148,33 +193,49 @@ def _row(found: Mapping[str, Any], warehouse: Warehouse) -> StepRow:
         cost=cost,
         cost_per_task=None if cost is None else round(float(divide(cost, Decimal(found["tasks"]))), 9),
         lost=None,
+        lost_low=None,
+        lost_high=None,
         lost_per_usd=None,
+        lost_per_usd_low=None,
+        lost_per_usd_high=None,
     )
 
 
-def _of_name(rows: Sequence[StepRow]) -> list[StepRow]:
+def _cost_ends(found: Mapping[str, Any], warehouse: Warehouse) -> Interval | None:
+    """Of what the step costs a task; where a task does not get to it, nothing."""
+    tasks, unit = found["tasks"], float(warehouse.floats(1.0))
+    if found["c"] is None or tasks < LEAST:
+        return None
+    above, above_2, above_3 = (found[name] * unit**power for power, name in enumerate(("c", "c2", "c3"), 1))
+    sums = Sums(tasks, above, above_2, above_3, tasks, above, above_2)
+    return skewed_ratio(sums, found["top"] * unit, largest_counts=True)
+
+
+def _of_name(rows: Sequence[StepRow], costs: Sequence[Interval | None]) -> list[StepRow]:
     """With what each step loses of the whole."""
-    whole = _product(rows)
-    return [row if whole is None else _with_loss(row, rows, whole[0]) for row in rows]
+    if _product(rows) is None:
+        return list(rows)
+    return [_with_loss(row, rows, cost) for row, cost in zip(rows, costs, strict=True)]
 
 
-def _with_loss(row: StepRow, rows: Sequence[StepRow], whole: float) -> StepRow:
+def _with_loss(row: StepRow, rows: Sequence[StepRow], cost: Interval | None) -> StepRow:
     without = _product([other for other in rows if other is not row])
-    lost = None if without is None else without[0] - whole
-    per_usd = lost / row.cost_per_task if lost is not None and row.cost_per_task else None
-    return replace(
-        row,
-        lost=None if lost is None else round(lost, 6),
-        lost_per_usd=None if per_usd is None else round(per_usd, 6),
-    )
+    if without is None or row.passes is None:
+        return row
+    found = loss(without, (row.runs - row.failed, row.runs, row.passes))
+    row = replace(row, lost=round(found[0], 6), **_ends("lost", found[1]))
+    if not row.cost_per_task:
+        return row
+    per_usd, ends = per_cost(found, row.cost_per_task, cost)
+    return replace(row, lost_per_usd=round(per_usd, 6), **_ends("lost_per_usd", ends))
+
+
+def _ends(name: str, interval: Interval | None) -> dict[str, Any]:
+    return {} if interval is None else {f"{name}_low": rounded(interval.low), f"{name}_high": rounded(interval.high)}
 
 
 def _product(rows: Sequence[StepRow]) -> tuple[float, Interval | None] | None:
-    known = [
-        (row.success_rate, Interval(row.success_rate_low, row.success_rate_high), row.passes)
-        for row in rows
-        if row.passes is not None
-    ]
+    known = [(row.runs - row.failed, row.runs, row.passes) for row in rows if row.passes is not None]
     return end_to_end(known) if len(known) == len(rows) else None
 
 

@@ -5,7 +5,7 @@ A row's tasks are the outermost ones of its group, with all that is nested in th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -17,8 +17,10 @@ from taskmeter.reports.coverage import SUMS, Coverage, cover, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.warehouse import Warehouse
 from taskmeter.reports.intervals import Interval, rounded, wilson
+from taskmeter.reports.notes import heavy_note
 from taskmeter.reports.render_coverage import pending_gap, price_gaps
 from taskmeter.reports.text import plain
+from taskmeter.reports.unit_cost_intervals import HEAVY
 from taskmeter.reports.value_result import Minutes, ValueReport, ValueRow, Verdict, Work
 from taskmeter.reports.worth import break_even, judge, more_tasks
 
@@ -101,6 +103,7 @@ def value(
     if not found:
         raise UsageError("No task has ended in this window, so there is nothing to value")
     price_data = read_price_data(warehouse, since_ns, until_ns)
+    top_shares = {group["grouped"]: units.of(group["number"]).top_share for group in found}
     rows = tuple(
         _row(group, units.of(group["number"]), warehouse, work, cover([group], warehouse, price_data))
         for group in found
@@ -112,7 +115,7 @@ def value(
         harm=work.harm,
         rows=rows,
         coverage=cover(found, warehouse, price_data),
-        notes=tuple(_notes(rows, work, warehouse)),
+        notes=tuple(_notes(rows, work, warehouse, top_shares)),
     )
 
 
@@ -133,6 +136,11 @@ class _Units:
 
     def of(self, number: int) -> _Units:
         return self.where(self.number == number)
+
+    @property
+    def top_share(self) -> float:
+        """Of all cost: the part of the costliest task."""
+        return float(self.cost.max() / self.cost.sum()) if self.cost.any() else 0.0
 
     def where(self, which: NDArray[np.bool_]) -> _Units:
         return _Units(*(getattr(self, name)[which] for name in _Units.__slots__))
@@ -257,8 +265,9 @@ def _missing(told: Mapping[str, Any], *, is_priced: bool) -> str:
     return "no human minutes are recorded: say how long a check takes, --check-minutes"
 
 
-def _notes(rows: Iterable[ValueRow], work: Work, warehouse: Warehouse) -> Iterable[str]:
-    rows = tuple(rows)
+def _notes(
+    rows: Sequence[ValueRow], work: Work, warehouse: Warehouse, top_shares: Mapping[str, float]
+) -> Iterable[str]:
     if work.hourly is None and any(row.break_even is not None for row in rows):
         yield "Break-even counts time only, not what the agent costs: say what an hour of a person costs, --hourly."
     for row in rows:
@@ -266,6 +275,8 @@ def _notes(rows: Iterable[ValueRow], work: Work, warehouse: Warehouse) -> Iterab
             yield f"{plain(row.name)}: the value is known of {row.valued:,} tasks, and {row.succeeded:,} succeeded."
         yield from price_gaps(plain(row.name), row.coverage)
         yield from pending_gap(plain(row.name), row.coverage)
+        if row.cost_per_success_low is not None and (share := top_shares[row.name]) >= HEAVY:
+            yield heavy_note(plain(row.name), share)
     (unfinished,) = warehouse.ask("SELECT count(*) AS tasks FROM cohort WHERE is_open")
     if unfinished["tasks"]:
         yield f"Tasks that have not ended are left out: {unfinished['tasks']:,}."
