@@ -122,7 +122,7 @@ def least_width(result: Result, *, detail: bool = False) -> int:
         tables = [_report_table(result), *(_detail_tables(result) if detail else [])]
     else:
         return _LEAST_WIDTH
-    return max(_LEAST_WIDTH, *(layout.LEAST_TEXT + _width_of_numbers(table) for table in tables))
+    return max([_LEAST_WIDTH, *(layout.LEAST_TEXT + _width_of_numbers(table) for table in tables)])
 
 
 def _width_of_numbers(table: Table) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from taskmeter._bounds import shown
 from taskmeter.records import ZERO, add, divide, total
 from taskmeter.reports.coverage import Coverage, coverage_of, read_price_data
 from taskmeter.reports.engine import cohort
@@ -140,7 +141,7 @@ def unit_cost(
         for outcome in read_unmatched(warehouse)
         if (since_ns is None or outcome.at_ns >= since_ns) and (until_ns is None or outcome.at_ns < until_ns)
     )
-    notes = (*_notes(whole, rows, unmatched, warehouse), *_doubts(rows, intervals))
+    notes = (*_unlabelled(by, rows), *_notes(whole, rows, unmatched, warehouse), *_doubts(rows, intervals))
     return UnitCostReport(warehouse.currency, tuple(rows), whole, notes, unmatched, by)
 
 
@@ -300,6 +301,14 @@ def _quotient(amount: Decimal, count: int) -> Decimal:
 
 def _share(part: Decimal | None, whole: Decimal | None) -> float | None:
     return round(float(divide(part, whole)), 6) if whole and part is not None else None
+
+
+def _unlabelled(by: str, rows: Iterable[UnitCost]) -> Iterable[str]:
+    """A label that is spelt otherwise makes one row of all tasks."""
+    label = by.removeprefix(cohort.LABEL)
+    names = {row.name for row in rows if row.kind == "task"}
+    if by.startswith(cohort.LABEL) and names == {f"(no {label})"}:
+        yield f"No task here has a label {shown(label)}."
 
 
 def _notes(
