@@ -1,7 +1,9 @@
 """Realistic spans, seeded, written straight to Parquet as `taskmeter compact` lays it out: 12 a task.
 
 Every tenth task is nested in the one before it. One task in 16 fails, one in 32 discards its draft, one in 64 has an
-outcome recorded later, one in 100 late money; one call in 50 is an estimate, one in 200 has no price.
+outcome recorded later, one in 100 late money; one call in 50 is an estimate, one in 200 has no price. Of nine calls in
+ten it is known what their input was made of; all but a task's first send something again. Half reason, two in three
+read from a cache.
 """
 
 from __future__ import annotations
@@ -57,6 +59,30 @@ def _own(n: str) -> str:
 _USD = "({} * 0.00000001::DECIMAL(10, 8))::DECIMAL(18, 8)::VARCHAR"
 
 
+_PRICE = "0.00000125::DECIMAL(12, 8)"
+
+
+def _share(tokens: str) -> str:
+    """A part of the input as it stands in JSON: tokens, and what they cost."""
+    return f"'[' || {tokens} || ',\"' || (({tokens}) * {_PRICE})::DECIMAL(18, 8)::VARCHAR || '\"]'"
+
+
+_INPUT = "(200 + (dice(n, p + 100) % 8000)::BIGINT)"
+_OUTPUT = "(20 + (dice(n, p + 200) % 900)::BIGINT)"
+_SENT_AGAIN = f"{_INPUT} * 6 // 10"
+_PARTS = {
+    "system": f"{_INPUT} // 10",
+    "tools": f"{_INPUT} // 5",
+    "history": f"{_INPUT} // 3",
+    "user": f"{_INPUT} - {_INPUT} // 10 - {_INPUT} // 5 - {_INPUT} // 3 - {_INPUT} // 7",
+    "documents/kb": f"{_INPUT} // 7",
+}
+_SHARES = " || ',' || ".join(f"'\"{source}\":' || {_share(tokens)}" for source, tokens in _PARTS.items())
+_CARRIED = f"CASE WHEN p > 3 THEN ',\"carried\":' || {_share(_SENT_AGAIN)} ELSE '' END"
+_IS_MEASURED = "what = 'call' AND dice(n, p + 400) % 10 <> 0"
+_REASONS, _IS_CACHED = "what = 'call' AND p % 2 = 0", "what = 'call' AND p % 3 <> 0"
+
+
 def write_spans(directory: Path, spans: int, seed: int = 0) -> int:
     """Writes `spans-*.parquet` files with about that many spans; returns how many they are."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -107,8 +133,15 @@ _ATTRIBUTES: dict[str, str] = {
     names.CALLS: "CASE WHEN p = 0 THEN 6 + CASE WHEN holds THEN 6 ELSE 0 END END",
     names.RETRIES: "CASE WHEN p = 0 THEN 1 END",
     names.UNPRICED_CALLS: "CASE WHEN p = 0 THEN dark END",
-    names.INPUT_TOKENS: f"CASE WHEN what = 'call' THEN {_tokens('n', 'p')[0]} END",
-    names.OUTPUT_TOKENS: f"CASE WHEN what = 'call' THEN {_tokens('n', 'p')[1]} END",
+    names.INPUT_TOKENS: f"CASE WHEN what = 'call' THEN {_INPUT} END",
+    names.OUTPUT_TOKENS: f"CASE WHEN what = 'call' THEN {_OUTPUT} END",
+    names.CACHE_READ_TOKENS: f"CASE WHEN {_IS_CACHED} THEN {_INPUT} // 2 END",
+    names.REASONING_TOKENS: f"CASE WHEN {_REASONS} THEN {_OUTPUT} // 2 END",
+    names.COST_REASONING: f"CASE WHEN {_REASONS} AND NOT unpriced THEN {_OUTPUT} // 2 * 0.00001 END",
+    names.CACHE_SAVED: f"CASE WHEN {_IS_CACHED} AND NOT unpriced THEN {_INPUT} // 2 * 0.000001125 END",
+    names.CONTEXT_SHARES: f"CASE WHEN {_IS_MEASURED} THEN '{{' || {_SHARES} || {_CARRIED} || '}}' END",
+    names.CONTEXT_CARRIED_TOKENS: f"CASE WHEN {_IS_MEASURED} AND p > 3 THEN {_SENT_AGAIN} END",
+    names.CHARGE_CATEGORY: "CASE what WHEN 'tool' THEN 'tools' WHEN 'charge' THEN 'retrieval' END",
     names.COST_ESTIMATED: "CASE WHEN p = 0 AND dice(n, 901) % 8 = 0 THEN 0.001 END",
     names.CALL_COST: "CASE WHEN what = 'call' AND NOT unpriced THEN units / 1e8 END",
     names.COST_LATE: "CASE WHEN p = 10 AND dice(n, 902) % 100 = 0 THEN true END",

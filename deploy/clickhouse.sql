@@ -92,6 +92,14 @@ ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_exposed_attempts Nu
     MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.exposed_attempts']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_unpriced_calls Nullable(Int64)
     MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.unpriced_calls']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_reasks Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.reasks']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_duplicate_calls Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.duplicate_calls']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_looped_tool_runs Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.looped_tool_runs']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_growing_turns Nullable(Int64)
+    MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.growing_turns']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_input_tokens Nullable(Int64)
     MATERIALIZED toInt64OrNull(SpanAttributes['gen_ai.usage.input_tokens']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_output_tokens Nullable(Int64)

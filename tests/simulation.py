@@ -41,6 +41,10 @@ class Step:
     provider: str = "openai"
     input_tokens: int = 2_000
     output_tokens: int = 300
+    sent_again: float = 0.0
+    """The part of what it costs that is for input that its task had sent before."""
+    reasoning: float = 0.0
+    """The part that is for reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,17 @@ def _call(step: Step, units: int, factor: float) -> dict[str, Any]:
         names.PRICE_ORIGIN: f"genai-prices 0.2.3 (2026-11-09) {step.provider}/{step.model}",
         names.CALL_COST: units / _UNITS,
         names.CALL_COST_CURRENCY: "USD",
+        **_parts(step, units, factor),
+    }
+
+
+def _parts(step: Step, units: int, factor: float) -> dict[str, Any]:
+    again, thought = round(units * step.sent_again), round(units * step.reasoning)
+    tokens = _tokens(step.input_tokens, factor)
+    shares = {"history": [tokens, _usd(again)], "carried": [tokens, _usd(again)]}
+    return {
+        names.CONTEXT_SHARES: json.dumps(shares) if step.sent_again else None,
+        names.COST_REASONING: thought / _UNITS if thought else None,
     }
 
 

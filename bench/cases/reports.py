@@ -1,4 +1,4 @@
-"""How long `taskmeter report` takes, from Parquet, as a process of its own: importing and printing included."""
+"""How long `taskmeter report` and `breakdown` take, from Parquet, as processes: importing and printing included."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ from bench.harness import QUICK, Plan, Result, measure
 from bench.spans import write_spans
 
 _SIZES = (1_000, 1_000_000, 10_000_000)
+_COMMANDS = ("report", "breakdown")
+_DIVIDED = 1_000_000
+"""Spans up to which `breakdown` is measured too."""
 _RUNS = Plan(pairs=3, block_seconds=0)
 
 
 def run(plan: Plan) -> Iterator[Result]:
-    """By number of spans, with the most memory that it or a smaller one took."""
+    """By number of spans, with the most memory that it or one before it took."""
     for size in _SIZES[:2] if plan is QUICK else _SIZES:
         with tempfile.TemporaryDirectory() as directory:
             spans = write_spans(Path(directory), size)
-            result = measure("", partial(_report, directory), _RUNS)
-        megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        yield replace(result, name=f"report: {spans:,} spans, {megabytes:,.0f} MB")
+            for command in _COMMANDS if size <= _DIVIDED else _COMMANDS[:1]:
+                result = measure("", partial(_run, command, directory), _RUNS)
+                megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+                yield replace(result, name=f"{command}: {spans:,} spans, {megabytes:,.0f} MB")
 
 
-def _report(spool: str) -> None:
+def _run(command: str, spool: str) -> None:
     subprocess.run(  # noqa: S603 - ours
-        [sys.executable, "-m", "taskmeter", "report", "--spool", spool, "--format", "json"],
+        [sys.executable, "-m", "taskmeter", command, "--spool", spool, "--format", "json"],
         check=True,
         capture_output=True,
     )

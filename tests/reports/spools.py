@@ -13,6 +13,13 @@ SECOND = 1_000_000_000
 START = 1_790_000_000 * SECOND
 AMOUNTS = ("0", "0.1", "0.25", "3", "0.000000000000000000000000000001", "12.345678901234567")
 WASTE = (None, None, None, "loop", "failed_call", "of a later version")
+SHARES = (
+    None,
+    '{"user":[90,"0.0001"],"documents/kb":[10,"0.00000001"],"carried":[40,"0.00004"]}',
+    '{"system": [60, "0.1"], "tool_results/crm": [40, null], "carried": [60, "0.1"]}',
+    '{"documents/\\u00e9\\"]":[100,"999999999999999.0000000000000000000000000000000000000001"],"carried":[100,null]}',
+    '{"user":[100]}',
+)
 STATUSES = ("exact", "exact", "estimated", "unpriced", "partial", None)
 
 
@@ -115,12 +122,25 @@ class Spool:
             names.INPUT_TOKENS: pick((None, 100)),
             names.CACHE_READ_TOKENS: pick((None, 40)),
             names.OUTPUT_TOKENS: pick((None, 7)),
+            names.RETRY_SECONDS: pick((None, None, 0.25)),
         }
+        if kind == "call":
+            more |= {
+                names.REASONING_TOKENS: pick((None, 5)),
+                names.COST_REASONING: pick((None, 0.00012)),
+                names.CACHE_SAVED: pick((None, 0.000045, -0.0001)),
+                names.CALL_COST_SOURCE: pick((None, "local", "provider")),
+                names.CONTEXT_SHARES: pick(SHARES),
+            }
+        if kind != "call":
+            more[names.CHARGE_CATEGORY] = pick((None, "tools", "retrieval", "model"))
         if kind == "charge" and chance() < 0.4:
             more |= {names.CHARGE_CATEGORY: "human", names.CHARGE_UNIT: "minute", names.CHARGE_QUANTITY: 2.5}
+        self.now += 1  # no two calls begin at once: which one is the first is known
         span = self._span(trace, parent, kind, **who, **more)
         if kind == "call" and chance() < 0.4:  # the money of the call, which came after its span had ended
             money = {names.COST_EXACT: pick(AMOUNTS), names.CALL_COST: 0.1, names.COST_STATUS: "exact"}
+            money |= {names.CHARGE_CATEGORY: "model", names.CONTEXT_SHARES: pick(SHARES)}
             self._span(trace, span, "charge", **who, **money, **{names.WASTE_CLASS: pick(WASTE)})
 
     def _task(self, trace: str, parent: str, around: str | None, depth: int) -> None:
@@ -146,6 +166,9 @@ class Spool:
             names.UNPRICED_CALLS: pick((None, None, 1)),
             names.EXPOSED_ATTEMPTS: pick((None, None, 1)),
             names.USAGE_INPUT: pick((None, 150)),
+            names.RETRY_SECONDS: pick((None, 1.5)),
+            names.REASKS: pick((None, 2)),
+            names.GROWING_TURNS: pick((None, 20, 31)),
         }
         more = {
             names.OUTCOME: pick(("succeeded", "succeeded", "failed", "abandoned", "pending", "odd")),

@@ -111,6 +111,7 @@ def test_as_a_table(recorder: Recorder) -> None:
         "  also: 21 calls in a row with ever more input",
         "  also: 2 retries, 1.5 s lost",
         "",
+        "coverage: 100% of tasks priced, 0% of cost estimated, 0% pending; prices not recorded",
         "* 1 HTTP request got no answer and may be billed all the same: not in any total.",
     ]
 

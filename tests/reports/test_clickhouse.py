@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskmeter.cli import main
-from taskmeter.errors import SourceError, UsageError
+from taskmeter.errors import SourceError, SpoolError, UsageError
 from taskmeter.reports.breakdown import breakdown
 from taskmeter.reports.compare import compare
 from taskmeter.reports.engine import clickhouse
@@ -132,6 +132,10 @@ PLAN = Plan(volumes=(read_volume("1000/day"),), horizon=read_horizon("30d"), sta
 MIDDLE = START + 10 * SECOND
 REPORTS: tuple[Callable[[Warehouse], object], ...] = (
     unit_cost,
+    lambda warehouse: unit_cost(warehouse, "step"),
+    lambda warehouse: unit_cost(warehouse, "model", since_ns=MIDDLE),
+    breakdown,
+    lambda warehouse: breakdown(warehouse, ["resolve"], until_ns=MIDDLE),
     lambda warehouse: value(warehouse, work=WORK),
     steps,
     lambda warehouse: compare(warehouse, Selector("..", until_ns=MIDDLE), Selector("..", since_ns=MIDDLE)),
@@ -145,18 +149,18 @@ def answers(warehouse: Warehouse) -> list[object]:
     for report in REPORTS:
         try:
             said.append(report(warehouse))
-        except UsageError as error:
+        except (UsageError, SpoolError) as error:
             said.append(str(error))
     return said
 
 
-def walks(spans: Iterable[SpanRecord]) -> list[object]:
-    """What the reports say that look at single spans, or why they cannot."""
+def trees(spans: Iterable[SpanRecord]) -> list[object]:
+    """What `show` says of each task, or why it cannot."""
     try:
         relations = relate(spans)
     except UsageError as error:
         return [str(error)]
-    return [breakdown(relations), *(task_tree(relations, task) for task in sorted(relations.tasks))]
+    return [task_tree(relations, task) for task in sorted(relations.tasks)]
 
 
 def check(embedded: Embedded, random: Random) -> None:
@@ -168,10 +172,10 @@ def check(embedded: Embedded, random: Random) -> None:
         spool.write(Path(name))
         with open_spool(SpoolReading(Path(name))) as warehouse:
             expected = answers(warehouse)
-        walked = walks(SpoolReading(Path(name)))
+        shown = trees(SpoolReading(Path(name)))
     with open_clickhouse(embedded.fetch) as warehouse:
         assert answers(warehouse) == expected
-    assert walks(records(embedded.fetch)) == walked
+    assert trees(records(embedded.fetch)) == shown
 
 
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -268,7 +272,7 @@ def test_the_command_reports_from_a_server(
     report: tuple[str, ...], embedded: Embedded, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`--source clickhouse://` prints what `--spool` prints; a table that is not there is one line, no password."""
-    spool = Spool(Random(12))
+    spool = Spool(Random(7))
     embedded.fill(spool.spans)
     with TemporaryDirectory() as name:
         spool.write(Path(name))
@@ -293,7 +297,7 @@ def test_typed_columns_change_nothing(embedded: Embedded) -> None:
     """The statements of `deploy/clickhouse.sql` are those of the library; with them the report is the same."""
     statements = "\n".join(clickhouse.materialise())
     assert statements in (ROOT / "deploy" / "clickhouse.sql").read_text()
-    spool = Spool(Random(12))
+    spool = Spool(Random(7))
     embedded.fill(spool.spans)
     with open_clickhouse(embedded.fetch) as warehouse:
         expected = unit_cost(warehouse)

@@ -17,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskmeter import _semconv as names
+from taskmeter.records import total
+from taskmeter.reports.breakdown import BreakdownReport, breakdown
 from taskmeter.reports.engine.matching import read_unmatched
 from taskmeter.reports.engine.selection import relate_task
 from taskmeter.reports.engine.warehouse import Warehouse, open_spool
@@ -28,6 +30,7 @@ from taskmeter.spool.compact import compact
 from taskmeter.spool.read import SpoolReading
 from tests.reports.spans import report_of
 from tests.reports.spools import Spool
+from tests.reports.truth import Truth, truths
 
 COLUMNS = {
     "name": "name",
@@ -68,16 +71,35 @@ def found(warehouse: Warehouse) -> dict[str, Mapping[str, Any]]:
     }
 
 
+def check_parts(report: UnitCostReport, divided: BreakdownReport, known: Mapping[tuple[str, bool], Truth]) -> None:
+    """The parts of each row's money, and the same in either report."""
+    for row in (*report.rows, report.total):
+        if row.kind != "no_task":
+            truth = known.get((row.name, row.kind == "unfinished"), Truth())
+            said = (row.context_tax, row.reasoning_cost, row.cache_saved, row.outside_model)
+            assert (said, row.unmeasured_calls) == (truth.figures(row.calls), truth.unmeasured), row
+        same = next(each for each in (*divided.rows, divided.total) if (each.name, each.kind) == (row.name, row.kind))
+        if row.waste is not None:
+            assert total(row.waste.values()) == row.wasted == same.waste.wasted
+            assert row.waste == {part.waste: part.amount for part in same.waste.classes}
+        assert row.unmeasured_calls == same.context.unmeasured_calls
+        if row.context_tax:
+            assert same.context.carried is not None
+            assert same.context.carried.cost == row.context_tax
+
+
 def check(random: Random) -> None:
     with TemporaryDirectory() as name:
         directory = Path(name)
-        Spool(random).write(directory)
+        spool = Spool(random)
+        spool.write(directory)
         relations = relate(SpoolReading(directory))
         with open_spool(SpoolReading(directory)) as warehouse:
             assert found(warehouse) == told(relations)
             assert read_unmatched(warehouse) == relations.unmatched
             assert warehouse.unreadable == relations.unreadable_costs
             before = unit_cost(warehouse)
+            check_parts(before, breakdown(warehouse), truths(spool.spans, relations))
         compact(directory, older_than=timedelta(0), now=datetime(2100, 1, 1, tzinfo=UTC))
         with open_spool(SpoolReading(directory)) as warehouse:
             assert unit_cost(warehouse) == before

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from taskmeter.reports.intervals import Interval, holm, newcombe, wilson
+from taskmeter.reports.intervals import Interval, Sums, holm, more_of_the_tail, newcombe, skewed_ratio, wilson
 from taskmeter.reports.resampling import (
     Change,
     Estimate,
@@ -150,3 +150,38 @@ def test_shares_agree_with_the_literature() -> None:
     found = newcombe((48, 80), (56, 70))
     assert (round(found.low, 4), round(found.high, 4)) == (0.0524, 0.3339)
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_an_interval_from_sums_is_near_that_of_the_bootstrap() -> None:
+    """Of a mean and of a cost per success, from sums alone."""
+    for seed in range(5):
+        tasks = draw(BEFORE, 400, seed)
+        cost, succeeded = tasks.cost, tasks.succeeded
+        largest = int(cost.argmax())
+        sums = Sums(
+            count=400,
+            above=cost.sum(),
+            above_2=(cost**2).sum(),
+            above_3=(cost**3).sum(),
+            below=int(succeeded.sum()),
+            both=cost[succeeded].sum(),
+            both_2=(cost[succeeded] ** 2).sum(),
+        )
+        found = skewed_ratio(sums, float(cost[largest]), largest_counts=bool(succeeded[largest]))
+        assert found is not None
+        theirs = sure(ratio(cost, succeeded))
+        assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), rel=0.03)
+
+
+def test_an_interval_from_sums_that_cannot_be() -> None:
+    """None of no success and of no cost; a point where nothing varies."""
+    assert skewed_ratio(Sums(10, 1.0, 0.1, 0.01, 0, 0.0, 0.0), 0.1, largest_counts=False) is None
+    assert skewed_ratio(Sums(10, 0.0, 0.0, 0.0, 5, 0.0, 0.0), 0.0, largest_counts=False) is None
+    same = Sums(10, 1.0, 0.1, 0.01, 10, 1.0, 0.1)
+    assert skewed_ratio(same, 0.1, largest_counts=True) == Interval(0.1, 0.1)
+
+
+def test_more_of_the_tail_is_added_where_there_is_one() -> None:
+    """All of one task that makes a quarter of the spread; of one that makes a hundredth, a twenty-fifth."""
+    assert more_of_the_tail(0.25) == more_of_the_tail(0.9) == 1
+    assert more_of_the_tail(0.01) == 0.04

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from taskmeter.errors import UsageError
 from taskmeter.reports.coverage import Coverage
-from taskmeter.reports.unit_cost import UnitCost, UnitCostReport, nearest_rank
+from taskmeter.reports.unit_cost import UnitCost, UnitCostReport
 from tests.reports.spans import Recorder
 
 
@@ -50,6 +50,12 @@ def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
         "retries": 5,
         "wasted": Decimal("0.7"),
         "wasted_share": 0.666667,
+        "waste": {"failed_task": Decimal("0.3"), "abandoned_task": Decimal("0.4")},
+        "reasoning_cost": Decimal(0),
+        "reasoning_share": 0.0,
+        "cache_saved": Decimal(0),
+        "outside_model": Decimal(0),
+        "outside_model_share": 0.0,
         "estimated": Decimal("0.25"),
         "estimated_share": 0.238095,
         "unpriced_calls": 0,
@@ -67,6 +73,9 @@ def test_failures_are_part_of_what_a_success_costs(recorder: Recorder) -> None:
         "p99": Decimal("0.4"),
         "max": Decimal("0.4"),
         "tail_share": 0.380952,
+        "max_over_median": 2.0,
+        "over_50x_median": 0,
+        "over_50x_share": 0.0,
         "single_call_multiple": 1.0,
     }
     marks = ("total", "cost_per_success", "p50", "p95", "wasted")
@@ -292,25 +301,3 @@ def test_currencies_are_not_added_up(recorder: Recorder) -> None:
     recorder.call("1", CALL_COST_CURRENCY="EUR")
     with pytest.raises(UsageError, match=r"several currencies \(EUR, USD\)"):
         recorder.report()
-
-
-@pytest.mark.parametrize(
-    ("count", "percent", "rank"), [(1, 50, 1), (2, 50, 1), (3, 50, 2), (20, 95, 19), (21, 95, 20), (100, 95, 95)]
-)
-def test_percentiles_are_nearest_rank(count: int, percent: int, rank: int) -> None:
-    """The smallest value that at least that share of the values do not exceed."""
-    assert nearest_rank([Decimal(number) for number in range(1, count + 1)], percent) == Decimal(rank)
-
-
-def test_no_values_have_no_percentile() -> None:
-    """None of nothing."""
-    assert nearest_rank([], 50) is None
-
-
-@given(st.lists(st.decimals(0, 100, places=6), min_size=1).map(sorted), st.integers(1, 100))
-def test_a_percentile_is_a_value_that_enough_values_do_not_exceed(amounts: list[Decimal], percent: int) -> None:
-    """The definition, for any amounts."""
-    value = nearest_rank(amounts, percent)
-    assert value is not None
-    assert sum(amount <= value for amount in amounts) * 100 >= percent * len(amounts)
-    assert sum(amount < value for amount in amounts) * 100 < percent * len(amounts)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from taskmeter.cli.options import Directory
-from taskmeter.cli.reports import opened, print_result, read_spool
+from taskmeter.cli.reports import opened, print_result, read_task
 from taskmeter.reports.task_tree import task_tree
 from taskmeter.reports.text import line
 from taskmeter.reports.unit_cost import unit_cost
@@ -26,10 +26,9 @@ def demo(spool: Path | None) -> None:
     named = line(str(directory))
     click.echo("Running sample agents against a local stub of OpenAI and Anthropic ...", err=True)
     run(directory)
-    relations = read_spool(directory)
     click.echo(f"\n$ taskmeter report --spool {named}\n")
     with opened(None, directory) as warehouse:
         print_result(unit_cost(warehouse), "table")
     click.echo(f"\n$ taskmeter show {SHOWCASE_KEY} --spool {named}\n")
-    print_result(task_tree(relations, SHOWCASE_KEY), "table")
+    print_result(task_tree(read_task(None, directory, SHOWCASE_KEY), SHOWCASE_KEY), "table")
     click.echo(f"\nThe record stays in {named}, for these two commands and others of your own.", err=True)

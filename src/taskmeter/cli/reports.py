@@ -125,26 +125,12 @@ def _working() -> Generator[None]:
         yield
 
 
-def read_spool(spool: Path) -> Relations:
-    """All that `spool` says about tasks; what could not be read is said on standard error."""
-    reading = SpoolReading(spool)
-    relations = relate(reading)
-    say_problems(reading)
-    return relations
-
-
-def read_source(source: str | None, spool: Path) -> Relations:
-    """All that `source` says about tasks, else `spool`, likewise."""
+def read_task(source: str | None, spool: Path, task: str) -> Relations:
+    """What `source`, else `spool`, says about the tasks that `task` may mean; what could not be read is said on
+    standard error."""
     if _is_url(source):
         with _working():
             return relate(records(*clickhouse.connect(source)))
-    return read_spool(spool if source is None else Path(source))
-
-
-def read_task(source: str | None, spool: Path, task: str) -> Relations:
-    """What `source`, else `spool`, says about the tasks that `task` may mean, likewise."""
-    if _is_url(source):
-        return read_source(source, spool)
     reading = SpoolReading(spool if source is None else Path(source))
     relations = relate_task(reading, task)
     say_problems(reading)

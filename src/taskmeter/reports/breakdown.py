@@ -13,13 +13,14 @@ from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias
 
 from taskmeter.errors import SpoolError
-from taskmeter.records import ZERO
+from taskmeter.records import ZERO, add
 from taskmeter.reports.context_section import ContextSection, context_section
-from taskmeter.reports.coverage import Coverage, cover, read_price_data
+from taskmeter.reports.coverage import Coverage, coverage_of, read_price_data
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.spending import Spending, spendings
 from taskmeter.reports.engine.warehouse import Warehouse
 from taskmeter.reports.notes import exposed_note, late_note, missing_note, unpriced_note
+from taskmeter.reports.waste import CLASSES
 from taskmeter.reports.waste_section import WasteSection, waste_section
 
 Kind: TypeAlias = Literal["task", "unfinished", "no_task", "total"]
@@ -75,20 +76,21 @@ def breakdown(
         _row(
             found["grouped"],
             "unfinished" if found["is_open"] else "task",
-            found,
+            _read(found, warehouse),
             spent.of(found["grouped"], is_open=found["is_open"]),
-            warehouse,
             price_data,
         )
         for found in warehouse.ask(cohort.DIVIDED)
     ]
     rows.sort(key=lambda row: (row.kind != "task", -(row.total or ZERO), row.name))
-    (whole,) = warehouse.ask(cohort.DIVIDED_TOTAL)
-    (outside,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
+    whole, outside = (
+        _read(warehouse.ask(query, window)[0], warehouse)
+        for query, window in ((cohort.DIVIDED_TOTAL, None), (cohort.OUTSIDE, {"since": since_ns, "until": until_ns}))
+    )
     if outside["leaves"] and not wanted:
-        rows.append(_row("(no task)", "no_task", outside, spent.outside, warehouse, price_data))
+        rows.append(_row("(no task)", "no_task", outside, spent.outside, price_data))
         whole = _plus(whole, outside)
-    row = _row("TOTAL", "total", whole, spent.total, warehouse, price_data)
+    row = _row("TOTAL", "total", whole, spent.total, price_data)
     notes = tuple(_notes(row, bool(whole["minutes"]), warehouse))
     return BreakdownReport(warehouse.currency, tuple(rows), row, notes)
 
@@ -102,32 +104,50 @@ def _check(wanted: Collection[str], warehouse: Warehouse) -> None:
             raise SpoolError(_not_found(name, known))
 
 
+def _read(found: Mapping[str, Any], warehouse: Warehouse) -> dict[str, Any]:
+    """Sums of an answer, with their amounts as such."""
+    return {**found, **{name: warehouse.amount(found[name]) for name in _AMOUNTS}}
+
+
 def _plus(sums: Mapping[str, Any], outside: Mapping[str, Any]) -> dict[str, Any]:
     """Sums of tasks, with those of what is in none."""
-    both: dict[str, Any] = dict(sums)
-    for name, value in outside.items():
-        before = both.get(name)
-        if value is not None and name in both:
-            both[name] = value if before is None else before or value if isinstance(value, bool) else before + value
-    return both
+    amounts = {name: _add(sums[name], outside[name]) for name in _AMOUNTS}
+    counts = {name: sums[name] + outside[name] for name in _COUNTS}
+    marks = {name: sums[name] or outside[name] for name in _MARKS}
+    return {**sums, **amounts, **counts, **marks}
 
 
-def _row(
-    name: str, kind: Kind, found: Mapping[str, Any], spent: Spending, warehouse: Warehouse, price_data: str | None
-) -> BreakdownRow:
-    total = warehouse.amount(found["spent"])
+def _add(left: Decimal | None, right: Decimal | None) -> Decimal | None:
+    return left if right is None else right if left is None else add(left, right)
+
+
+_AMOUNTS = ("spent", "estimated", "retry_seconds", "minutes", *(f"waste_{name}" for name in CLASSES))
+_COUNTS = ("retries", "unpriced_calls", "exposed_attempts")
+_MARKS = ("wasted_estimate", "wasted_bound")
+
+
+def _row(name: str, kind: Kind, found: Mapping[str, Any], spent: Spending, price_data: str | None) -> BreakdownRow:
+    total: Decimal | None = found["spent"]
     if total is None and not found["unpriced_calls"]:
         total = ZERO
+    by_class = {waste: amount for waste in CLASSES if (amount := found[f"waste_{waste}"])}
     return BreakdownRow(
         name=name,
         kind=kind,
         tasks=found.get("tasks", 0),
         total=total,
-        estimated=bool(warehouse.known(found["estimated"])),
+        estimated=bool(found["estimated"]),
         unpriced_calls=int(found["unpriced_calls"]),
-        waste=waste_section(found, total, warehouse),
+        waste=waste_section(found, by_class, total),
         context=context_section(spent),
-        coverage=cover([found], warehouse, price_data),
+        coverage=coverage_of(
+            tasks=found.get("tasks", 0),
+            unpriced=found.get("unpriced", 0),
+            pending=found.get("pending", 0) + found.get("unfinished", 0),
+            spent=total,
+            estimated=found["estimated"] or ZERO,
+            price_data=price_data,
+        ),
     )
 
 

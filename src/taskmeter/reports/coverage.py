@@ -49,13 +49,12 @@ class Coverage:
 
 
 def cover(found: Iterable[Mapping[str, Any]], warehouse: Warehouse, price_data: str | None) -> Coverage:
-    """Of groups of tasks of which `SUMS` are known, or of what is in no task. What came of a task that has not ended
-    nobody knows yet."""
+    """Of groups of tasks of which `SUMS` are known."""
     groups = list(found)
     return coverage_of(
-        tasks=sum(group.get("tasks", 0) for group in groups),
-        unpriced=sum(group.get("unpriced", 0) for group in groups),
-        pending=sum(group.get("pending", 0) + group.get("unfinished", 0) for group in groups),
+        tasks=sum(group["tasks"] for group in groups),
+        unpriced=sum(group["unpriced"] for group in groups),
+        pending=sum(group["pending"] for group in groups),
         spent=total(warehouse.known(group["spent"]) for group in groups),
         estimated=total(warehouse.known(group["estimated"]) for group in groups),
         price_data=price_data,
@@ -79,6 +78,21 @@ def coverage_of(
         pending_share=round(pending / tasks, 6) if tasks else None,
         price_data=price_data,
     )
+
+
+def with_coverage(found: Mapping[str, Any], amounts: dict[str, Any], price_data: str | None) -> dict[str, Any]:
+    """The amounts of a row, with the coverage that follows from `total` and `estimated` among them. What came of a task
+    that has not ended nobody knows yet."""
+    return amounts | {
+        "coverage": coverage_of(
+            tasks=found["tasks"],
+            unpriced=found["unpriced"],
+            pending=found["pending"] + found["unfinished"],
+            spent=amounts["total"],
+            estimated=amounts["estimated"],
+            price_data=price_data,
+        )
+    }
 
 
 def read_price_data(warehouse: Warehouse, since_ns: int | None, until_ns: int | None) -> str | None:

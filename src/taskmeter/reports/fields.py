@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal, InvalidOperation
-from typing import Literal, NamedTuple, cast
+from decimal import Decimal
+from typing import Literal, NamedTuple
 
 from taskmeter import _semconv as names
-from taskmeter.records import WASTE_CLASSES, ContextShare
+from taskmeter.records import WASTE_CLASSES
 from taskmeter.reports.waste import UNCLASSIFIED
 from taskmeter.spool.read import SpanRecord
 
@@ -59,27 +58,6 @@ def call_tokens(span: SpanRecord) -> Tokens | None:
         output=count(span, names.OUTPUT_TOKENS),
         reasoning=count(span, names.REASONING_TOKENS),
     )
-
-
-def context(span: SpanRecord) -> dict[str, ContextShare] | None:
-    """What the input of a call was made of; `None` for a call that does not say, or not in a way that makes sense."""
-    said = text(span, names.CONTEXT_SHARES)
-    if said is None:
-        return None
-    try:
-        stated: object = json.loads(said)
-        return {name: _share(*each) for name, each in cast("dict[str, list[object]]", stated).items()}
-    except (ValueError, TypeError, AttributeError, RecursionError, InvalidOperation):
-        return None
-
-
-def _share(tokens: object, cost: object) -> ContextShare:
-    if not isinstance(tokens, int) or not 0 <= tokens < LARGEST_AMOUNT:
-        raise ValueError
-    amount = None if cost is None else Decimal(str(cost))
-    if amount is not None and not 0 <= amount < LARGEST_AMOUNT:
-        raise ValueError
-    return ContextShare(tokens, amount)
 
 
 def waste(span: SpanRecord) -> str | None:

@@ -2,7 +2,8 @@
 
 Two things are uncertain. The mean, as the pilot has only so many tasks: each resample of the pilot is off by something,
 in its own standard errors and on a logarithmic scale, and by so much the pilot may be off. And the sum, as future tasks
-differ however well the mean is known: futures are drawn from the pilot. Both together are the interval.
+differ however well the mean is known: futures are drawn from the pilot. Both together are the interval. As in
+`resampling`, either end is that of a pilot with more of its most extreme task on that side.
 
 Futures of thousands of tasks are not drawn one by one. Their sum has the mean, the variance and the skew that the costs
 of the pilot give it, and the law with these three is a gamma's.
@@ -10,11 +11,11 @@ of the pilot give it, and the law with these three is a gamma's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from taskmeter.reports.intervals import Interval
+from taskmeter.reports.intervals import Interval, more_of_the_tail
 from taskmeter.reports.resampling import percentile_interval, resampled_sums
 
 if TYPE_CHECKING:
@@ -103,19 +104,45 @@ def _predict(samples: Sequence[Sample], future: Sequence[float], *, is_ratio: bo
     usable &= (errors > 0) & (again > 0)
     if usable.sum() < len(usable) / 2:
         return None
-    missed = np.log(value[0] / again[usable])
-    unsure = missed / errors[usable] * error[0]
+    missed = np.log(value[0] / again[usable]) / errors[usable]
 
-    def around(logs: Floats) -> Interval:
+    def around(logs: Floats, at: float = float(value[0])) -> Interval:
         ends = percentile_interval(logs)
-        return Interval(float(value[0] * np.exp(ends.low)), float(value[0] * np.exp(ends.high)))
+        return Interval(float(at * np.exp(ends.low)), float(at * np.exp(ends.high)))
 
+    (lowest, low_error), (highest, high_error) = (
+        _moments(sums, counts, future, is_ratio=is_ratio)[::2]
+        for sums in _with_extremes(samples, known, future, float(value[0]) if is_ratio else None)
+    )
     return Prediction(
         float(value[0]),
-        interval=around(drift[usable] + unsure),
+        interval=Interval(
+            around(drift[usable] + missed * low_error[0], float(lowest[0])).low,
+            around(drift[usable] + missed * high_error[0], float(highest[0])).high,
+        ),
         if_mean_known=around(drift),
-        if_future_known=around(unsure),
+        if_future_known=around(missed * error[0]),
     )
+
+
+def _with_extremes(
+    samples: Sequence[Sample], known: Sequence[Floats], future: Sequence[float], rate: float | None
+) -> Iterable[Sequence[Floats]]:
+    """The sums of each sample with more of the task that pulls what is predicted down most, and up most: as much more
+    as that task makes of the spread of the whole prediction."""
+    import numpy as np
+
+    pulls: list[Floats] = []
+    for one, tasks in zip(samples, future, strict=True):
+        residuals = one.cost - (rate or 0.0) * one.succeeded
+        pulls.append((residuals - residuals.mean()) * tasks / len(residuals))
+    spread = sum(float((pull**2).sum()) for pull in pulls)
+    for most in (np.argmin, np.argmax):
+        places = [int(most(pull)) for pull in pulls]
+        yield [
+            sums + more_of_the_tail(float(pull[place]) ** 2 / spread) * one.columns[place]
+            for one, sums, pull, place in zip(samples, known, pulls, places, strict=True)
+        ]
 
 
 def _moments(

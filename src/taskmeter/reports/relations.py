@@ -16,7 +16,7 @@ from taskmeter.reports import fields
 from taskmeter.reports.fields import LARGEST_AMOUNT, LeafKind, Tokens
 from taskmeter.reports.late import MOST_NESTED, cut_cycles, cut_depth, innermost_first, reaching, settle, settled_steps
 from taskmeter.reports.outcomes import OUTCOMES, Matching, Outcome, read_outcome, revise
-from taskmeter.reports.rejected import Around, around, as_reasks, reasked
+from taskmeter.reports.rejected import around, as_reasks, reasked
 from taskmeter.reports.rows import AnyRow, Attempt, Leaf, Ref, Rollup, Step, Task
 from taskmeter.reports.waste import UNCLASSIFIED, Waste, plus, wasted
 from taskmeter.spool.read import SpanRecord
@@ -39,8 +39,6 @@ class Relations:
     """Spans whose amount is no sensible number; it is taken as unknown."""
     reasked: frozenset[Ref]
     """Steps that were rejected, and then tried again."""
-    around: Around
-    """Why a row is waste because of a step around it, if it is."""
     wasted_estimates: frozenset[Ref]
     """Rows whose waste contains estimates."""
     wasted_bounds: frozenset[Ref]
@@ -63,10 +61,6 @@ class Relations:
             yield parent
             seen.add(parent.id)
             parent_id = parent.parent_id
-
-    def waste_of(self, leaf: Leaf) -> str | None:
-        """Why its result was thrown away, at once or with a step around it; `None` if it was not."""
-        return leaf.waste or self.around(leaf.ref)
 
     def missing(self) -> dict[str, Decimal]:
         """By task id, where there is a gap: the task's total less what the recorded leaves in it add up to."""
@@ -154,7 +148,6 @@ class _Builder:
             next(iter(self.currencies), "USD"),
             self.unreadable_costs,
             again,
-            wasteful,
             wasted_estimates=reaching((row for row in waste if _has_estimates(row)), parents),
             wasted_bounds=reaching((row for row in waste if _is_bound(row)), parents),
             unmatched=tuple(outcomes.unmatched),
@@ -209,9 +202,7 @@ class _Builder:
                     status=charge.status,
                     reason=charge.reason,
                     waste=charge.waste,
-                    context=charge.context or call.context,
                     reasoning=charge.reasoning,
-                    cache_saved=charge.cache_saved,
                 )
                 folded[ref] = parents.pop(ref)
                 del self.rows[ref]
@@ -307,15 +298,12 @@ class _Builder:
             tokens=fields.call_tokens(span) if kind == "call" else None,
             retries=fields.count(span, names.RESEND_COUNT),
             exposed_attempts=fields.count(span, names.EXPOSED_ATTEMPTS),
-            retry_seconds=fields.number(span, names.RETRY_SECONDS) or 0.0,
             task_name=fields.text(span, names.TASK_NAME),
             late=span.attributes.get(names.COST_LATE) is True,
             remote=span.attributes.get(names.TASK_REMOTE) is True,
             human_minutes=fields.human_minutes(span),
             list_cost=fields.list_cost(span, names.CALL_COST_LIST, cost),
-            context=fields.context(span),
             reasoning=fields.decimal(span, names.COST_REASONING),
-            cache_saved=fields.decimal(span, names.CACHE_SAVED),
         )
 
     def _rollup(self, span: SpanRecord) -> dict[str, Any]:
@@ -335,11 +323,6 @@ class _Builder:
             "retries": fields.count(span, names.RETRIES),
             "unpriced_calls": fields.count(span, names.UNPRICED_CALLS),
             "exposed_attempts": fields.count(span, names.EXPOSED_ATTEMPTS),
-            "retry_seconds": fields.number(span, names.RETRY_SECONDS) or 0.0,
-            "reasks": fields.count(span, names.REASKS),
-            "duplicate_calls": fields.count(span, names.DUPLICATE_CALLS),
-            "looped_tool_runs": fields.count(span, names.LOOPED_TOOL_RUNS),
-            "growing_turns": fields.count(span, names.GROWING_TURNS),
         }
 
     def _waste(self, span: SpanRecord) -> Waste:

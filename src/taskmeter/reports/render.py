@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from taskmeter._bounds import dumps
-from taskmeter.reports import layout, render_detail, renderers
+from taskmeter.reports import layout, render_detail, render_parts, renderers
 from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.compare_result import CompareReport
 from taskmeter.reports.forecast_result import ForecastReport
@@ -90,8 +90,8 @@ def _csv_rows(result: Result) -> Iterable[Mapping[str, object]]:
 
 
 def as_table(result: Result, *, detail: bool = False, width: int | None = None) -> RenderableType:
-    """What `rich` prints, in no more than `width` columns where that is possible; with `detail`, a report has a second
-    table."""
+    """What `rich` prints, in no more than `width` columns where that is possible; with `detail`, a report has two
+    tables more."""
     from rich.console import Group
     from rich.text import Text
 
@@ -105,8 +105,8 @@ def as_table(result: Result, *, detail: bool = False, width: int | None = None) 
     elif isinstance(result, UnitCostReport):
         tables, legend = [_report_table(result)], _legend(result)
         if detail:
-            tables += _detail_tables(result)
-            legend = (*legend, *render_detail.legend())
+            tables += (*_detail_tables(result), _parts_table(result))
+            legend = (*legend, *render_detail.legend(), *render_parts.legend())
     if width is not None:
         tables = [part for table in tables for part in layout.fitting(table, width)]
     notes = [Text(line(note), style="dim") for note in (*legend, *(f"* {note}" for note in result.notes))]
@@ -119,7 +119,7 @@ def least_width(result: Result, *, detail: bool = False) -> int:
     if renderer := renderers.OF.get(type(result)):
         tables = list(renderer.tables(result, _table))
     elif isinstance(result, UnitCostReport):
-        tables = [_report_table(result), *(_detail_tables(result) if detail else [])]
+        tables = [_report_table(result), *((*_detail_tables(result), _parts_table(result)) if detail else ())]
     else:
         return _LEAST_WIDTH
     return max([_LEAST_WIDTH, *(layout.LEAST_TEXT + _width_of_numbers(table) for table in tables)])
@@ -138,6 +138,12 @@ def _detail_tables(report: UnitCostReport) -> Iterable[Table]:
         table = _table()
         fill(table, report, _row_name)
         yield table
+
+
+def _parts_table(report: UnitCostReport) -> Table:
+    table = _table()
+    render_parts.fill(table, report, _first_title(report), _row_name, _marked)
+    return table
 
 
 def _json_value(value: object) -> str:

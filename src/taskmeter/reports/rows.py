@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from taskmeter.records import ZERO, ContextShare
+from taskmeter.records import ZERO
 from taskmeter.reports.fields import LeafKind, Status, Tokens
 from taskmeter.reports.waste import Waste, wasted
 
@@ -51,13 +50,6 @@ class Rollup(Row):
     unpriced_calls: int
     exposed_attempts: int
     """HTTP requests without an answer that may be billed all the same."""
-    retry_seconds: float = 0.0
-    """Time lost in attempts that were repeated and in the waits after them."""
-    reasks: int = 0
-    duplicate_calls: int = 0
-    looped_tool_runs: int = 0
-    growing_turns: int = 0
-    """Calls in a row each of which had more input than the one before, where they are too many."""
     list_cost: Decimal | None = None
     """`cost` at list prices, without what came late; `None` where it is the same."""
 
@@ -131,7 +123,6 @@ class Leaf(Row):
     tokens: Tokens | None
     retries: int
     exposed_attempts: int
-    retry_seconds: float
     task_name: str | None
     late: bool
     """Whether it is known to be booked after the end of its task, so that the task's span does not have it."""
@@ -140,13 +131,8 @@ class Leaf(Row):
     human_minutes: Decimal = ZERO
     list_cost: Decimal | None = None
     """`cost` at list prices; `None` where it is the same."""
-    context: Mapping[str, ContextShare] | None = None
-    """What the input of a call was made of: a source, `documents/` and where they are from, or `carried`, which is a
-    part of the others. `None` where that was not measured."""
     reasoning: Decimal | None = None
     """The part of `cost` that reasoning tokens cost, if it is known and not 0."""
-    cache_saved: Decimal | None = None
-    """By how much caches made it cheaper, if that is known and not 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

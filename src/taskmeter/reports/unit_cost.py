@@ -10,26 +10,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, cast
 
 from taskmeter._bounds import shown
 from taskmeter.records import ZERO, add, divide, total
-from taskmeter.reports.coverage import Coverage, coverage_of, read_price_data
+from taskmeter.reports.coverage import Coverage, read_price_data, with_coverage
 from taskmeter.reports.engine import cohort
 from taskmeter.reports.engine.cohort import PERCENTS
 from taskmeter.reports.engine.matching import read_unmatched
+from taskmeter.reports.engine.spending import Spending, spendings
 from taskmeter.reports.engine.warehouse import Warehouse
 from taskmeter.reports.intervals import wilson
-from taskmeter.reports.notes import exposed_note, heavy_note, late_note, missing_note, plural, unpriced_note
+from taskmeter.reports.notes import exposed_note, late_note, missing_note, plural, unpriced_note
 from taskmeter.reports.outcomes import Outcome, pending_note, unmatched_notes
+from taskmeter.reports.parts import estimated_parts, lacking_parts, parts_of
 from taskmeter.reports.text import plain
-from taskmeter.reports.unit_cost_intervals import HEAVY, RowIntervals, read_intervals
+from taskmeter.reports.unit_cost_intervals import RowIntervals, doubts, read_intervals
+from taskmeter.reports.waste import in_order, plus
+from taskmeter.reports.waste_section import waste_of
 
 _MONEY = Context(prec=60)
 _QUOTIENT = Decimal("1e-12")
 
 
-Amount: TypeAlias = Literal["total", "cost_per_success", "p50", "p95", "wasted"]
+Amount: TypeAlias = Literal[
+    "total",
+    "cost_per_success",
+    "p50",
+    "p95",
+    "wasted",
+    "context_tax",
+    "reasoning_cost",
+    "cache_saved",
+    "outside_model",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +85,12 @@ class UnitCost:
     max: Decimal | None = None
     tail_share: float | None = None
     """Of what these tasks cost: the part of the costliest 1 % of them, at least one."""
+    max_over_median: float | None = None
+    """`max` over `p50`; `None` where that is 0, like the next two."""
+    over_50x_median: int | None = None
+    """How many tasks cost 50 times `p50` or more."""
+    over_50x_share: float | None = None
+    """Of what these tasks cost: their part."""
     single_call_multiple: float | None = None
     """What a task costs over what its first priced call does, which is what one answer without an agent would cost."""
     calls: int
@@ -83,8 +103,27 @@ class UnitCost:
     """`None` where `total` is, like `estimated`."""
     wasted_share: float | None
     """Of `total`, 0 to 1; `None` when `total` is nothing."""
+    waste: Mapping[str, Decimal] | None = None
+    """`wasted` by class, those that are not 0."""
     estimated: Decimal | None
     estimated_share: float | None
+    context_tax: Decimal | None = None
+    """What was paid for input that an earlier call of the same task had sent already: an estimate, by length. Of the
+    calls whose input was measured and has a price; `None` where there is no such call."""
+    context_tax_share: float | None = None
+    """Of `total`, 0 to 1, like the next shares."""
+    unmeasured_calls: int = 0
+    """Calls with input of which nobody knows what it was made of."""
+    reasoning_cost: Decimal | None = None
+    """What reasoning tokens cost; `None` where there were some, and no price of any is known."""
+    reasoning_share: float | None = None
+    cache_saved: Decimal | None = None
+    """By how much caches made calls cheaper, net of what writing to them cost more: not in `total`. `None` where there
+    were cached tokens, and no price of any is known."""
+    outside_model: Decimal | None = None
+    """The part of `total` that is on no model provider's invoice: tool runs, people's time, and charges but for those
+    of models. `None` where there is some, and nothing of it has a price."""
+    outside_model_share: float | None = None
     unpriced_calls: int
     exposed_attempts: int
     """HTTP requests without an answer that may be billed all the same: nothing of theirs is in `total`."""
@@ -98,7 +137,7 @@ class UnitCost:
     estimates: tuple[Amount, ...] = ()
     """Which amounts contain estimates."""
     lower_bounds: tuple[Amount, ...] = ()
-    """Which amounts leave out calls that could not be priced."""
+    """Which amounts leave out something whose price, or size, is not known, or that no recorded span has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +154,6 @@ class UnitCostReport:
     """What a row is for each of."""
 
 
-_T = TypeVar("_T")
-
-
 def unit_cost(
     warehouse: Warehouse, by: str = "name", *, since_ns: int | None = None, until_ns: int | None = None
 ) -> UnitCostReport:
@@ -127,31 +163,37 @@ def unit_cost(
     By `model` and by `step`, each row has what tasks spent in it themselves. Raises `UsageError` for another group.
     """
     cohort.make_cohort(warehouse, by, since_ns, until_ns)
-    price_data = read_price_data(warehouse, since_ns, until_ns)
-    intervals = read_intervals(warehouse)
-    rows = [_task_row(found, warehouse, price_data, intervals) for found in warehouse.ask(cohort.ROWS)]
+    spent = spendings(warehouse, by, since_ns, until_ns)
+    price_data, intervals = read_price_data(warehouse, since_ns, until_ns), read_intervals(warehouse)
+    rows = [
+        _task_row(found, spent.of(found["grouped"], is_open=found["is_open"]), warehouse, price_data, intervals)
+        for found in warehouse.ask(cohort.ROWS)
+    ]
     rows.sort(key=lambda row: (row.kind != "task", -(row.total or ZERO), row.name))
     (found,) = warehouse.ask(cohort.OUTSIDE, {"since": since_ns, "until": until_ns})
-    outside = _leaf_row(found, warehouse, price_data)
+    outside = _leaf_row(found, spent.outside, warehouse, price_data)
     if outside is not None:
         rows.append(outside)
-    whole = _total_row(rows, warehouse, price_data)
+    whole = _total_row(rows, spent.total, warehouse, price_data)
     unmatched = tuple(
         outcome
         for outcome in read_unmatched(warehouse)
         if (since_ns is None or outcome.at_ns >= since_ns) and (until_ns is None or outcome.at_ns < until_ns)
     )
-    notes = (*_unlabelled(by, rows), *_notes(whole, rows, unmatched, warehouse), *_doubts(rows, intervals))
+    notes = (
+        *_unlabelled(by, rows),
+        *_notes(whole, rows, unmatched, warehouse),
+        *doubts((row.name for row in rows if row.mean_high is not None), intervals),
+    )
     return UnitCostReport(warehouse.currency, tuple(rows), whole, notes, unmatched, by)
 
 
-def nearest_rank(ordered: Sequence[_T], percent: int) -> _T | None:
-    """The smallest of the sorted values that at least `percent` % of them do not exceed; `None` for none."""
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else None
-
-
 def _task_row(
-    found: Mapping[str, Any], warehouse: Warehouse, price_data: str | None, intervals: Mapping[str, RowIntervals]
+    found: Mapping[str, Any],
+    parts: Spending,
+    warehouse: Warehouse,
+    price_data: str | None,
+    intervals: Mapping[str, RowIntervals],
 ) -> UnitCost:
     kind: Literal["task", "unfinished"] = "unfinished" if found["is_open"] else "task"
     is_known, is_ranked = bool(found["priced"]), bool(found["priced"]) and kind == "task"
@@ -161,20 +203,25 @@ def _task_row(
         name=found["grouped"],
         kind=kind,
         **_counts(found),
-        **_covered(found, _amounts(found, spent, warehouse), price_data),
+        **with_coverage(found, _amounts(found, spent, warehouse), price_data),
         cost_per_success=_quotient(spent, succeeded) if spent is not None and succeeded else None,
         **(_spread(found, warehouse) | intervals[found["grouped"]].ends() if is_ranked else {}),
         **(_success_rate(found) if kind == "task" else {}),
+        **parts_of(parts, spent, found["calls"]),
         value=warehouse.amount(found["value"]),
         quality=_mean(warehouse.amount(found["quality"]), found["scored"]),
     )
-    estimates: dict[Amount, bool] = {"p50": found["p50_estimated"], "p95": found["p95_estimated"]}
+    estimates = {"p50": found["p50_estimated"], "p95": found["p95_estimated"]}
     # A percentile can only grow with the costs that are not above it.
-    bounds: dict[Amount, bool] = {"p50": found["p50_bound"], "p95": found["p95_bound"]}
-    return replace(
+    bounds = {"p50": found["p50_bound"], "p95": found["p95_bound"]}
+    return _with_marks(
         row,
-        estimates=_marked(row, estimates, totals=bool(row.estimated), wasted=found["wasted_estimate"]),
-        lower_bounds=_marked(row, bounds, totals=bool(row.unpriced_calls), wasted=found["wasted_bound"]),
+        parts,
+        found,
+        wasted_estimate=found["wasted_estimate"],
+        wasted_bound=found["wasted_bound"],
+        estimates=estimates,
+        bounds=bounds,
     )
 
 
@@ -185,8 +232,21 @@ def _spread(found: Mapping[str, Any], warehouse: Warehouse) -> dict[str, Any]:
     return {
         **ranks,
         "mean": _quotient(each, found["priced"]),
+        **_over_median(found, ranks["p50"], ranks["max"], warehouse),
         "tail_share": _share(warehouse.known(found["top"]), each),
         "single_call_multiple": round(float(divide(warehouse.known(found["compared"]), first)), 3) if first else None,
+    }
+
+
+def _over_median(
+    found: Mapping[str, Any], median: Decimal | None, most: Decimal | None, warehouse: Warehouse
+) -> dict[str, Any]:
+    if not median or most is None or median < 0:
+        return {}
+    return {
+        "max_over_median": round(float(divide(most, median)), 3),
+        "over_50x_median": found["over_50x_median"],
+        "over_50x_share": _share(warehouse.known(found["spent_over"]), warehouse.known(found["spent_of_each"])),
     }
 
 
@@ -199,22 +259,25 @@ def _success_rate(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: round(rate, 6) for name, rate in rates.items()}
 
 
-def _leaf_row(found: Mapping[str, Any], warehouse: Warehouse, price_data: str | None) -> UnitCost | None:
+def _leaf_row(
+    found: Mapping[str, Any], parts: Spending, warehouse: Warehouse, price_data: str | None
+) -> UnitCost | None:
     if not found["leaves"]:
         return None
     is_known = bool(found["priced"]) or not found["unpriced_calls"]
     spent = warehouse.known(found["spent"]) if is_known else None
     none = {**found, **dict.fromkeys((*_COUNTED, "unpriced"), 0)}
-    amounts = _covered(none, _amounts(found, spent, warehouse), price_data)
-    row = UnitCost(name="(no task)", kind="no_task", **_counts(none), **amounts)
-    return replace(
-        row,
-        estimates=_marked(row, totals=bool(row.estimated), wasted=found["wasted_estimate"]),
-        lower_bounds=_marked(row, totals=row.unpriced_calls > 0, wasted=found["wasted_bound"]),
+    row = UnitCost(
+        name="(no task)",
+        kind="no_task",
+        **_counts(none),
+        **with_coverage(none, _amounts(found, spent, warehouse), price_data),
+        **parts_of(parts, spent, found["calls"]),
     )
+    return _with_marks(row, parts, found, wasted_estimate=found["wasted_estimate"], wasted_bound=found["wasted_bound"])
 
 
-def _total_row(rows: Sequence[UnitCost], warehouse: Warehouse, price_data: str | None) -> UnitCost:
+def _total_row(rows: Sequence[UnitCost], parts: Spending, warehouse: Warehouse, price_data: str | None) -> UnitCost:
     """Of outermost tasks and of what is outside any; the spending adds what each task spent itself."""
     (found,) = warehouse.ask(cohort.TOTAL)
     outside = [row for row in rows if row.kind == "no_task"]
@@ -227,18 +290,17 @@ def _total_row(rows: Sequence[UnitCost], warehouse: Warehouse, price_data: str |
         name="TOTAL",
         kind="total",
         **_counts(summed),
-        **_covered(found, _amounts(summed, own if priced else None, warehouse, outside), price_data),
+        **with_coverage(found, _amounts(summed, own if priced else None, warehouse, outside), price_data),
         **_success_rate(found),
+        **parts_of(parts, own if priced else None, summed["calls"]),
         value=warehouse.amount(found["value"]),
     )
-    return replace(
+    return _with_marks(
         row,
-        estimates=_marked(row, totals=bool(row.estimated), wasted=any("wasted" in row.estimates for row in rows)),
-        lower_bounds=_marked(
-            row,
-            totals=row.unpriced_calls > 0,
-            wasted=any("wasted" in row.lower_bounds or (row.failed and row.total is None) for row in rows),
-        ),
+        parts,
+        found,
+        wasted_estimate=any("wasted" in row.estimates for row in rows),
+        wasted_bound=any("wasted" in row.lower_bounds or (row.failed and row.total is None) for row in rows),
     )
 
 
@@ -263,32 +325,43 @@ def _amounts(
         "total": spent,
         "late": warehouse.known(found.get("late")),
         **known,
+        "waste": None if spent is None else _waste(found, warehouse, besides),
         "wasted_share": _share(known["wasted"], spent),
         "estimated_share": _share(known["estimated"], spent),
         "human_minutes": add(warehouse.known(found["minutes"]), total(row.human_minutes for row in besides)),
     }
 
 
-def _covered(found: Mapping[str, Any], amounts: dict[str, Any], price_data: str | None) -> dict[str, Any]:
-    """The amounts, with how much of them is known. What came of a task that has not ended nobody knows yet."""
-    return amounts | {
-        "coverage": coverage_of(
-            tasks=found["tasks"],
-            unpriced=found["unpriced"],
-            pending=found["pending"] + found["unfinished"],
-            spent=amounts["total"],
-            estimated=amounts["estimated"],
-            price_data=price_data,
-        )
-    }
+def _waste(found: Mapping[str, Any], warehouse: Warehouse, besides: Sequence[UnitCost]) -> Mapping[str, Decimal]:
+    known = plus(waste_of(found, warehouse), *(row.waste or {} for row in besides))
+    return dict(in_order(known))
 
 
-def _marked(
-    row: UnitCost, at_ranks: Mapping[Amount, bool] | None = None, *, totals: bool, wasted: bool
-) -> tuple[Amount, ...]:
-    """Which of the amounts that are known get a mark."""
-    marks: dict[Amount, bool] = {"total": totals, "cost_per_success": totals, **(at_ranks or {}), "wasted": wasted}
-    return tuple(amount for amount, marked in marks.items() if marked and getattr(row, amount) is not None)
+def _with_marks(
+    row: UnitCost,
+    parts: Spending,
+    found: Mapping[str, Any],
+    *,
+    wasted_estimate: bool,
+    wasted_bound: bool,
+    estimates: Mapping[str, bool] | None = None,
+    bounds: Mapping[str, bool] | None = None,
+) -> UnitCost:
+    """The row, with which of the amounts that are known get a mark; of percentiles by `estimates` and `bounds`."""
+    guessed, lacking = bool(row.estimated), row.unpriced_calls > 0
+    marks = {"total": guessed, "cost_per_success": guessed, **(estimates or {}), "wasted": wasted_estimate}
+    least = {"total": lacking, "cost_per_success": lacking, **(bounds or {}), "wasted": wasted_bound}
+    return replace(
+        row,
+        estimates=_marked(row, marks | estimated_parts(parts)),
+        lower_bounds=_marked(row, least | lacking_parts(parts, lacks_leaves=found["lacks_leaves"])),
+    )
+
+
+def _marked(row: UnitCost, marks: Mapping[str, bool]) -> tuple[Amount, ...]:
+    return tuple(
+        cast("Amount", amount) for amount, marked in marks.items() if marked and getattr(row, amount) is not None
+    )
 
 
 def _mean(scores: Decimal | None, count: int) -> Decimal | None:
@@ -333,9 +406,3 @@ def _notes(
             yield from unmatched_notes(unmatched)
         if found["tasks"]:
             yield note(found["tasks"], warehouse.known(found["spent"]), warehouse.currency)
-
-
-def _doubts(rows: Iterable[UnitCost], intervals: Mapping[str, RowIntervals]) -> Iterable[str]:
-    for row in rows:
-        if row.mean_high is not None and (share := intervals[row.name].top_share) is not None and share >= HEAVY:
-            yield heavy_note(plain(row.name), share)

@@ -3,11 +3,13 @@ as ten, and thousands of rows as one, which no bootstrap is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from taskmeter.reports.intervals import Interval, Sums, rounded, skewed_ratio
+from taskmeter.reports.notes import heavy_note
+from taskmeter.reports.text import plain
 
 if TYPE_CHECKING:
     from taskmeter.reports.engine.warehouse import Warehouse
@@ -72,3 +74,10 @@ def _of_row(found: Mapping[str, Any], unit: float) -> RowIntervals:
             sums = Sums(count, known("x"), known("x2", 2), known("x3", 3), succeeded, *of_ok)
             per_success = skewed_ratio(sums, known("top_x"), largest_counts=found["top_ok"])
     return RowIntervals(per_success, mean, found["top"] / found["c"] if found["c"] else None)
+
+
+def doubts(rows: Iterable[str], intervals: Mapping[str, RowIntervals]) -> Iterable[str]:
+    """What to say about rows whose intervals rest on one task."""
+    for name in rows:
+        if (share := intervals[name].top_share) is not None and share >= HEAVY:
+            yield heavy_note(plain(name), share)

@@ -52,9 +52,8 @@ class WasteSection:
     """The most calls in a row in one task, each with more input than the one before, where they are too many."""
 
 
-def waste_section(found: Mapping[str, Any], spent: Decimal | None, warehouse: Warehouse) -> WasteSection:
-    """Makes the section of the sums `found` of tasks that cost `spent`."""
-    by_class = waste_of(found, warehouse)
+def waste_section(found: Mapping[str, Any], by_class: Mapping[str, Decimal], spent: Decimal | None) -> WasteSection:
+    """Makes the section of the sums `found` of tasks that cost `spent`; what they wasted is in order."""
     lost = sum_of(by_class.values())
     useful = None if spent is None else subtract(spent, lost)
     return WasteSection(
@@ -68,7 +67,7 @@ def waste_section(found: Mapping[str, Any], spent: Decimal | None, warehouse: Wa
             WasteShare(waste=name, amount=amount, share=share_of(amount, spent)) for name, amount in by_class.items()
         ),
         retries=int(found["retries"]),
-        retry_seconds=float(warehouse.known(found["retry_seconds"])),
+        retry_seconds=float(found["retry_seconds"] or 0),
         exposed_attempts=int(found["exposed_attempts"]),
         reasks=int(found.get("reasks") or 0),
         duplicate_calls=int(found.get("duplicate_calls") or 0),

@@ -30,12 +30,14 @@ CREATE MACRO decimals(x) AS CASE WHEN contains(x, '.') THEN length(x) - instr(x,
 CREATE MACRO exponent(x) AS CASE WHEN contains(x, 'e') THEN split_part(x, 'e', 2)::INTEGER ELSE 0 END;
 CREATE MACRO readable(x) AS CASE WHEN regexp_full_match(x, '{_READABLE}') THEN x END;
 CREATE MACRO sensible(x) AS CASE WHEN abs(x) < {_LARGEST} THEN x::VARCHAR END;
-CREATE MACRO of_double(x) AS greatest(0, decimals(split_part(x, 'e', 1)) - exponent(x));
+CREATE MACRO of_double(x) AS CASE WHEN contains(x, 'e')
+    THEN greatest(0, decimals(split_part(x, 'e', 1)) - exponent(x)) ELSE decimals(x) END;
 """
 _DECIMAL = """
 CREATE MACRO money(x) AS readable(x)::DECIMAL(38, {scale});
 CREATE MACRO number(x) AS sensible(x)::DECIMAL(38, {scale});
 CREATE MACRO zero() AS 0::DECIMAL(38, {scale});
+CREATE MACRO fiftyfold(x) AS 50 * x;
 """
 _WIDE = """
 CREATE MACRO whole(x, zeros) AS (ltrim(replace(x, '.', ''), '+') || repeat('0', zeros))::BIGNUM;
@@ -43,6 +45,9 @@ CREATE MACRO money(x) AS whole(readable(x), {scale} - decimals(readable(x)));
 CREATE MACRO number(x) AS
     whole(split_part(sensible(x), 'e', 1), {scale} - decimals(split_part(sensible(x), 'e', 1)) + exponent(sensible(x)));
 CREATE MACRO zero() AS 0::BIGNUM;
+CREATE MACRO twice(x) AS x + x;
+CREATE MACRO sixteenfold(x) AS twice(twice(twice(twice(x))));
+CREATE MACRO fiftyfold(x) AS twice(x) + sixteenfold(x) + twice(sixteenfold(x));
 """
 
 
@@ -68,7 +73,7 @@ class Amounts:
 
 
 def survey(database: DuckDBPyConnection) -> Amounts:
-    """Looks at all amounts of `spans` and defines `money(text)`, `number(double)` and `zero()`."""
+    """Looks at all amounts of `spans` and defines `money(text)`, `number(double)`, `zero()` and `fiftyfold(x)`."""
     database.execute(_MACROS)
     lengths = [f"max(decimals(readable({text})))" for text in _TEXTS]
     lengths += [f"max(of_double(sensible({double})))" for double in _DOUBLES]
@@ -80,7 +85,7 @@ def survey(database: DuckDBPyConnection) -> Amounts:
         f"{' + '.join(unreadable)} FROM spans WHERE what IN {KINDS}"
     ).fetchone()
     scale, total, wrong = row or (0, 0.0, 0)
-    is_wide = scale + len(f"{total:.0f}") + 1 > _DIGITS
+    is_wide = scale + len(f"{50 * total:.0f}") + 1 > _DIGITS
     database.execute((_WIDE if is_wide else _DECIMAL).format(scale=scale))
     return Amounts(scale, is_wide, wrong)
 

@@ -152,9 +152,8 @@ GROUP_OF_LEAVES: Final[dict[str, tuple[str, str]]] = {
     ),
 }
 """The group of each leaf, and what is joined to know it."""
-_WASTE_OF_LEAF = f"""
-    coalesce(l.waste, CASE t.outcome {" ".join(f"WHEN '{said}' THEN '{name}'" for said, name in OF_OUTCOME.items())} END)
-"""
+_LOST_WITH = " ".join(f"WHEN '{outcome}' THEN '{name}'" for outcome, name in OF_OUTCOME.items())
+_WASTE_OF_LEAF = f"coalesce(l.waste, CASE t.outcome {_LOST_WITH} END)"
 _WASTES_OF_LEAVES = ", ".join(
     f"coalesce(sum(l.cost) FILTER ({_WASTE_OF_LEAF} = '{name}'), zero()) AS waste_{name}" for name in CLASSES
 )
@@ -218,11 +217,14 @@ WITH sums AS (
 )
 SELECT s.*, a.* EXCLUDE (grouped, is_open),
     coalesce(e.p50_estimated, false) AS p50_estimated, coalesce(e.p95_estimated, false) AS p95_estimated,
-    coalesce(least_bound <= p50, false) AS p50_bound, coalesce(least_bound <= p95, false) AS p95_bound
+    coalesce(least_bound <= p50, false) AS p50_bound, coalesce(least_bound <= p95, false) AS p95_bound,
+    e.over_50x_median, e.spent_over
 FROM sums s LEFT JOIN at_ranks a USING (grouped, is_open)
 LEFT JOIN (
     SELECT grouped, is_open, bool_or(is_estimated AND cost = p50) AS p50_estimated,
-        bool_or(is_estimated AND cost = p95) AS p95_estimated
+        bool_or(is_estimated AND cost = p95) AS p95_estimated,
+        count(*) FILTER (cost >= fiftyfold(p50)) AS over_50x_median,
+        sum(cost) FILTER (cost >= fiftyfold(p50)) AS spent_over
     FROM ranked JOIN at_ranks USING (grouped, is_open) GROUP BY grouped, is_open
 ) e USING (grouped, is_open)
 """
@@ -243,7 +245,7 @@ WITH RECURSIVE above(id, around) AS (
 ), inner_of_any AS (
     SELECT DISTINCT a.id FROM above a SEMI JOIN chosen c ON c.id = a.around
 )
-SELECT {SUMS}, {_LOST} 
+SELECT {SUMS}, {_LOST}
 FROM (SELECT c.*, i.id IS NULL AS is_outer FROM chosen c LEFT JOIN inner_of_any i USING (id))
 """
 

@@ -1,30 +1,19 @@
-"""The Collector's table in ClickHouse as span records, for the reports that look at single spans."""
+"""The Collector's table in ClickHouse as span records, for `taskmeter show`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from taskmeter import _semconv as names
 from taskmeter.errors import SourceError
 from taskmeter.reports.engine import clickhouse
 from taskmeter.spool import parquet
 from taskmeter.spool.columns import ATTRIBUTES, ColumnType
 from taskmeter.spool.read import SpanRecord
 
-_TYPES: Final[Mapping[str, ColumnType]] = {
-    **ATTRIBUTES,
-    names.REASKS: "BIGINT",
-    names.DUPLICATE_CALLS: "BIGINT",
-    names.LOOPED_TOOL_RUNS: "BIGINT",
-    names.GROWING_TURNS: "BIGINT",
-    names.COST_REASONING: "DOUBLE",
-    names.CACHE_SAVED: "DOUBLE",
-}
-"""The table has every value as a string: what reports read is given its type back, all else stays one."""
 _KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _STATUSES: Final = ("unset", "ok", "error")
 _BATCH = 2_000
@@ -58,7 +47,7 @@ def _record(row: dict[str, Any]) -> SpanRecord:
         kind=_number(row["kind"], _KINDS),
         start_ns=row["start_ns"],
         end_ns=row["end_ns"],
-        attributes={name: _value(_TYPES.get(name), text) for name, text in attributes.items()},
+        attributes={name: _value(ATTRIBUTES.get(name), text) for name, text in attributes.items()},
         status_code=_number(row["status"], _STATUSES),
         scope=row["scope"],
         service=row["service"],
@@ -72,7 +61,8 @@ def _number(text: str, known: tuple[str, ...]) -> int:
 
 
 def _value(column: ColumnType | None, text: str) -> str | int | float | bool | None:
-    """`None` for what is no such value, as a spool's reader has it."""
+    """The table has every value as a string: what reports read is given its type back, all else stays one. `None` for
+    what is no such value, as a spool's reader has it."""
     try:
         if column == "BIGINT":
             return number if -_INT64_LIMIT <= (number := int(text)) < _INT64_LIMIT else None

@@ -95,7 +95,10 @@ SELECT {{keys}}, decimals(carried_cost) AS scale, sum(carried_tokens) AS carried
     count(*) FILTER (NOT is_measured AND input > 0) AS unmeasured_calls,
     sum(input) AS input_tokens, sum(cached) AS cache_read_tokens,
     sum(output) AS output_tokens, sum(reasoning) AS reasoning_tokens,
-    sum(reasoning_cost) AS reasoning_cost, sum(cache_saved) AS cache_saved, sum(cost) FILTER (is_elsewhere) AS elsewhere,
+    sum(reasoning_cost) AS reasoning_cost, sum(cache_saved) AS cache_saved,
+    sum(cost) FILTER (is_elsewhere) AS elsewhere,
+    count(*) AS leaves, count(reasoning_cost) AS reasoning_known, count(cache_saved) AS cache_known,
+    count(cost) FILTER (is_elsewhere) AS elsewhere_known,
     count(*) FILTER (reasoning > 0 AND reasoning_cost IS NULL AND cost IS DISTINCT FROM zero()) AS reasoning_unknown,
     count(*) FILTER (has_cache AND cache_saved IS NULL AND has_no_price) AS cache_unknown,
     count(*) FILTER (is_elsewhere AND status = 'unpriced') AS elsewhere_unknown,
@@ -131,7 +134,8 @@ GROUP BY {{keys}}, source, scale
 """
 # What people's time cost that was told with an outcome.
 _TOLD = """
-SELECT meant IS NULL AS is_outside, {place} AS place, sum(cost) AS elsewhere, count(*) FILTER (cost IS NULL) AS elsewhere_unknown,
+SELECT meant IS NULL AS is_outside, {place} AS place, sum(cost) AS elsewhere, count(*) AS leaves,
+    count(cost) AS elsewhere_known, count(*) FILTER (cost IS NULL) AS elsewhere_unknown,
     count(*) FILTER (cost IS NOT NULL AND status = 'estimated') AS elsewhere_estimated
 FROM outcomes {inside}
 WHERE minutes <> zero() AND (
@@ -143,8 +147,9 @@ GROUP BY ALL
 
 @dataclass(slots=True, kw_only=True)
 class Spending:
-    """Sums of leaves. Amounts are of those of which they are known; `..._unknown` counts the others."""
+    """Sums of leaves. An amount is of those of which it is known, so many are `..._known`; the others `..._unknown`."""
 
+    leaves: int = 0
     measured_calls: int = 0
     """Calls whose input was measured."""
     unmeasured_calls: int = 0
@@ -159,14 +164,17 @@ class Spending:
     output_tokens: int = 0
     reasoning_tokens: int = 0
     reasoning_cost: Decimal = ZERO
+    reasoning_known: int = 0
     reasoning_unknown: int = 0
     reasoning_estimated: int = 0
     cache_saved: Decimal = ZERO
     """Net of what writing to caches cost more."""
+    cache_known: int = 0
     cache_unknown: int = 0
     cache_estimated: int = 0
     elsewhere: Decimal = ZERO
     """What no model provider bills: tool runs, and charges but for those of models."""
+    elsewhere_known: int = 0
     elsewhere_unknown: int = 0
     elsewhere_estimated: int = 0
     parts: dict[str, ContextShare] = field(default_factory=dict[str, ContextShare])
@@ -221,7 +229,11 @@ def spendings(
         columns = _OF_GROUPS.format(group=group)
         places = {"keys": "is_outside, grouped, is_open", "columns": columns}
         places["leaves"] = _IN_GROUPS.format(besides=besides)
-        told = {"place": "0", "inside": "LEFT JOIN chosen i ON i.id = meant", "is_inside": "i.id IS NOT NULL"}
+        told = {
+            "place": "0",
+            "inside": "LEFT JOIN (SELECT id FROM chosen) i ON i.id = meant",
+            "is_inside": "i.id IS NOT NULL",
+        }
     found = _Sums(warehouse, _sets(warehouse) if in_group is None else {}, outside=outside)
     for row in warehouse.ask(_FIGURES.format(**places), window):
         found.take({**row, "carried_cost": _exact(row, "carried_cost"), **_amounts(row, warehouse)})
