@@ -22,30 +22,38 @@ _LEAVES = range(3, 11)
 
 
 _MODELS = (
-    ("openai", "gpt-5", 125, 1000),
-    ("openai", "gpt-5-mini", 25, 200),
-    ("openai", "gpt-5-nano", 5, 40),
-    ("openai", "gpt-5.4", 250, 1500),
-    ("anthropic", "claude-sonnet-5", 200, 1000),
-    ("anthropic", "claude-haiku-4-5", 100, 500),
+    ("openai", "gpt-5.4", 250, 25, 1500),
+    ("openai", "gpt-5.5", 500, 50, 3000),
+    ("openai", "gpt-6-sol", 200, 20, 1000),
+    ("anthropic", "claude-opus-5", 500, 50, 2500),
+    ("anthropic", "claude-sonnet-5", 200, 20, 1000),
+    ("anthropic", "claude-haiku-4-5", 100, 10, 500),
 )
-"""Who answers, and what a token in and one out cost there, in units of 1e-8 USD."""
+"""Who answers, and what a token in, a cached one and one out cost there, in units of 1e-8 USD."""
 
 
-def _of_model(column: int, n: str, p: str) -> str:
+def _of_model(column: int, n: str = "n", p: str = "p") -> str:
     return f"{[model[column] for model in _MODELS]}[1 + dice({n}, {p} + 700) % {len(_MODELS)}]"
 
 
-def _tokens(n: str, p: str) -> tuple[str, str]:
-    """In and out."""
-    return f"(200 + dice({n}, {p} + 100) % 8000)::BIGINT", f"(20 + dice({n}, {p} + 200) % 900)::BIGINT"
+def _input(n: str, p: str) -> str:
+    return f"(200 + dice({n}, {p} + 100) % 8000)::BIGINT"
+
+
+def _cached(n: str, p: str) -> str:
+    return f"CASE WHEN {p} % 3 <> 0 THEN {_input(n, p)} // 2 ELSE 0 END"
+
+
+def _output(n: str, p: str) -> str:
+    return f"(20 + dice({n}, {p} + 200) % 900)::BIGINT"
 
 
 def _units(n: str, p: str) -> str:
-    """Cost of a leaf in units of 1e-8 USD: of calls, what their tokens cost; of the last, a charge, below a cent."""
-    given, made = _tokens(n, p)
-    priced = f"{given} * {_of_model(2, n, p)} + {made} * {_of_model(3, n, p)}"
-    return f"(CASE WHEN {p} < 9 THEN {priced} ELSE dice({n}, {p}) % 40000 END)::BIGINT"
+    """Cost of a leaf in units of 1e-8 USD: of a call, what its tokens cost; the last one is a charge below a cent."""
+    given, cached, made = (_of_model(column, n, p) for column in (2, 3, 4))
+    tokens = f"{_input(n, p)} * {given} - {_cached(n, p)} * ({given} - {cached}) + {_output(n, p)} * {made}"
+    most = f"CASE WHEN {p} = 10 THEN 40000 ELSE 1500000 END"
+    return f"(CASE WHEN {p} < 9 THEN {tokens} ELSE dice({n}, {p}) % {most} END)::BIGINT"
 
 
 def _is_unpriced(n: str, p: str) -> str:
@@ -67,8 +75,7 @@ def _share(tokens: str) -> str:
     return f"'[' || {tokens} || ',\"' || (({tokens}) * {_PRICE})::DECIMAL(18, 8)::VARCHAR || '\"]'"
 
 
-_INPUT = "(200 + (dice(n, p + 100) % 8000)::BIGINT)"
-_OUTPUT = "(20 + (dice(n, p + 200) % 900)::BIGINT)"
+_INPUT, _OUTPUT = _input("n", "p"), _output("n", "p")
 _SENT_AGAIN = f"{_INPUT} * 6 // 10"
 _PARTS = {
     "system": f"{_INPUT} // 10",
@@ -111,10 +118,9 @@ _ATTRIBUTES: dict[str, str] = {
     names.STEP_NAME: "CASE p WHEN 1 THEN 'draft' WHEN 2 THEN 'check' END",
     names.STEP_DISCARDED: "CASE WHEN p = 1 AND discards THEN true END",
     names.OPERATION: "CASE WHEN what = 'call' THEN 'chat' END",
-    names.PROVIDER: f"CASE WHEN what = 'call' THEN {_of_model(0, 'n', 'p')} END",
-    names.REQUEST_MODEL: f"CASE WHEN what = 'call' THEN {_of_model(1, 'n', 'p')} END",
+    names.PROVIDER: f"CASE WHEN what = 'call' THEN {_of_model(0)} END",
+    names.REQUEST_MODEL: f"CASE WHEN what = 'call' THEN {_of_model(1)} END",
     names.FINGERPRINT: "CASE WHEN what = 'call' THEN printf('%016x', dice(n, p + 800) % 1000000) END",
-    names.CONTEXT_CARRIED_TOKENS: "CASE WHEN what = 'call' AND p > 3 THEN dice(n, p + 850) % 8000 END",
     names.TOOL_NAME: "CASE WHEN what = 'tool' THEN 'crm.lookup' END",
     names.CHARGE_ITEM: "CASE WHEN what = 'charge' THEN 'pinecone' END",
     names.COST_CURRENCY: "CASE WHEN p = 0 THEN 'USD' END",
@@ -128,14 +134,12 @@ _ATTRIBUTES: dict[str, str] = {
     f"{_USD.format('(own + inner_own)')} END",
     names.COST_STATUS: "CASE WHEN unpriced THEN 'unpriced' WHEN what = 'call' AND dice(n, p + 300) % 50 = 0 "
     "THEN 'estimated' WHEN p > 2 AND p < 11 THEN 'exact' END",
-    names.PRICE_ORIGIN: "CASE WHEN what = 'call' THEN 'genai-prices 0.2.3 (2026-11-09) openai/model-' "
-    "|| dice(n, p + 700) % 6 END",
     names.CALLS: "CASE WHEN p = 0 THEN 6 + CASE WHEN holds THEN 6 ELSE 0 END END",
     names.RETRIES: "CASE WHEN p = 0 THEN 1 END",
     names.UNPRICED_CALLS: "CASE WHEN p = 0 THEN dark END",
     names.INPUT_TOKENS: f"CASE WHEN what = 'call' THEN {_INPUT} END",
     names.OUTPUT_TOKENS: f"CASE WHEN what = 'call' THEN {_OUTPUT} END",
-    names.CACHE_READ_TOKENS: f"CASE WHEN {_IS_CACHED} THEN {_INPUT} // 2 END",
+    names.CACHE_READ_TOKENS: f"CASE WHEN what = 'call' THEN {_cached('n', 'p')} END",
     names.REASONING_TOKENS: f"CASE WHEN {_REASONS} THEN {_OUTPUT} // 2 END",
     names.COST_REASONING: f"CASE WHEN {_REASONS} AND NOT unpriced THEN {_OUTPUT} // 2 * 0.00001 END",
     names.CACHE_SAVED: f"CASE WHEN {_IS_CACHED} AND NOT unpriced THEN {_INPUT} // 2 * 0.000001125 END",

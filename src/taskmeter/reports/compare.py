@@ -6,8 +6,10 @@ Newcombe and a score test. Holm's correction is over all figures and names of th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil, erfc, log, sqrt
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -50,11 +52,11 @@ ORDER BY sum(sum(cost)) OVER (PARTITION BY name) DESC NULLS LAST, name, is_after
 """
 # What is unknown of a cost is left out of it: the coverage says so.
 _TASKS = """
-SELECT is_after, coalesce(cost, zero())::DOUBLE AS cost, coalesce(wasted, zero())::DOUBLE AS wasted,
+SELECT name, is_after, coalesce(cost, zero())::DOUBLE AS cost, coalesce(wasted, zero())::DOUBLE AS wasted,
     (outcome = 'succeeded')::DOUBLE AS succeeded, outcome <> 'pending' AS tried,
     greatest(0, end_ns - start_ns) / 1e9 AS seconds, coalesce(quality, zero())::DOUBLE AS quality,
     quality IS NOT NULL AS scored, cost IS NOT NULL AS priced
-FROM sides WHERE (is_before OR is_after) AND name = $name ORDER BY start_ns, id
+FROM sides WHERE is_before OR is_after ORDER BY name, start_ns, id
 """
 
 
@@ -83,12 +85,12 @@ def compare(
         side: read_price_data_of(warehouse, f"SELECT id FROM sides WHERE is_{side}") for side in ("before", "after")
     }
     sides = tuple(_side(found, warehouse, price_data) for found in counts)
-    names = dict.fromkeys(found["name"] for found in counts)
-    cohorts = {one: {side.cohort for side in sides if side.name == one} for one in names}
-    shared = [one for one in names if len(cohorts[one]) > 1]
+    cohorts = Counter(side.name for side in sides)
+    shared = [one for one, count in cohorts.items() if count > 1]
     if not shared:
         raise UsageError(f"{before.text!r} and {after.text!r} have tasks of no name in common")
-    rows = _corrected([row for one in shared for row in _compare_name(one, warehouse)])
+    tasks = _tasks(warehouse)
+    rows = _corrected([row for one in shared for row in _compare_name(one, *tasks[one])])
     return CompareReport(
         currency=warehouse.currency,
         before=before.text,
@@ -97,7 +99,7 @@ def compare(
         sides=sides,
         coverage=cover(counts, warehouse, _joined(price_data)),
         gates=judge(rows, thresholds, by_estimate=by_estimate),
-        notes=tuple(_notes(rows, sides, [one for one in names if one not in shared], price_data)),
+        notes=tuple(_notes(rows, sides, [one for one, count in cohorts.items() if count == 1], price_data)),
     )
 
 
@@ -158,12 +160,24 @@ class _Found:
     change: Change | None
 
 
-def _compare_name(name: str, warehouse: Warehouse) -> Iterable[Comparison]:
-    found = warehouse.arrays(_TASKS, {"name": name})
+def _tasks(warehouse: Warehouse) -> Mapping[str, tuple[_Tasks, _Tasks]]:
+    """Of each name, before and after."""
+    found = warehouse.arrays(_TASKS)
     for amount in ("cost", "wasted", "quality"):
         found[amount] = warehouse.floats(found[amount])
-    is_after = found.pop("is_after")
-    before, after = (_Tasks(**{key: values[which] for key, values in found.items()}) for which in (~is_after, is_after))
+    names, is_after = found.pop("name"), found.pop("is_after")
+    starts = [0, *(place for place in range(1, len(names)) if names[place] != names[place - 1]), len(names)]
+    return {
+        str(names[start]): (_chosen(found, ~is_after, start, end), _chosen(found, is_after, start, end))
+        for start, end in pairwise(starts)
+    }
+
+
+def _chosen(found: Mapping[str, Any], which: NDArray[np.bool_], start: int, end: int) -> _Tasks:
+    return _Tasks(**{key: values[start:end][which[start:end]] for key, values in found.items()})
+
+
+def _compare_name(name: str, before: _Tasks, after: _Tasks) -> Iterable[Comparison]:
     for metric, figure in _figures(before, after).items():
         yield _comparison(name, metric, figure)
 

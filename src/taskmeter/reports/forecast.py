@@ -42,10 +42,17 @@ class _Part:
     """A group to come, and the tasks it is forecast from."""
 
     group: Group
-    chosen: Mask
-    """Of all tasks of the pilot, those of the group."""
+    numbers: NDArray[np.int64]
+    """The group of each task of the pilot."""
+    place: int
+    """Which of these is this one."""
     monthly: tuple[Decimal, ...]
     """Tasks to come."""
+
+    @property
+    def chosen(self) -> Mask:
+        """Of all tasks of the pilot, those of the group. Not kept: there may be thousands of groups."""
+        return self.numbers == self.place
 
     @property
     def tasks(self) -> Decimal:
@@ -119,9 +126,7 @@ def forecast(
         from_future=None if spend is None else spend.half(spend.if_mean_known),
         without_tail=_without_tail(rows),
         above_pilot=round(sum(float(part.tasks) / (part.group.tasks + 1) for part in parts), 1),
-        back_test=None
-        if whole.spend is None
-        else back_test(pilot, [part.chosen for part in parts], plan.holdout, is_free=is_free),
+        back_test=None if whole.spend is None else back_test(pilot, masks, plan.holdout, is_free=is_free),
         coverage=pilot.coverage(tuple(part.group for part in parts)),
         sentence="",
         notes=(),
@@ -137,14 +142,15 @@ def _parts(plan: Plan, pilot: Pilot, months: Sequence[Sequence[Month]]) -> Itera
         count = Decimal(len(pilot.cost))
         mix = plan.mix or {group.name: divide(Decimal(group.tasks), count) for group in pilot.groups}
         monthly = {name: [_MONEY.multiply(tasks, share) for tasks in monthly[None]] for name, share in mix.items()}
-    known = [group.name for group in pilot.groups]
+    known = dict.fromkeys(group.name for group in pilot.groups)
     for name in monthly:
         if name not in known:
-            named = ", ".join(repr(each[:80]) for each in get_close_matches(str(name), known) or known[:5])
+            close = get_close_matches(str(name), known) or list(known)[:5]
+            named = ", ".join(repr(each[:80]) for each in close)
             raise UsageError(f"The pilot has no {name!r} that is in no other task; it has {named}")
     for place, group in enumerate(pilot.groups):
         if group.name in monthly:
-            yield _Part(group, pilot.number == place, tuple(monthly[group.name]))
+            yield _Part(group, pilot.number, place, tuple(monthly[group.name]))
 
 
 def _row(asked: _Forecast, place: int) -> ForecastRow:

@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from taskmeter.reports.compare_result import CompareReport, Comparison, Side
+from taskmeter.reports.compare_result import CompareReport, Comparison, Metric, Side
 from taskmeter.reports.render_coverage import coverage_columns, coverage_line
 from taskmeter.reports.tables import titled
 from taskmeter.reports.text import duration, money, plain
@@ -25,6 +25,9 @@ _VERDICT = 4
 def csv_rows(report: CompareReport) -> Iterable[Mapping[str, object]]:
     """Comparisons, each with how its cohorts were chosen and what is known of them."""
     sides = _sides(report)
+    failed: dict[tuple[str, Metric], bool] = {}
+    for gate in report.gates:
+        failed[gate.name, gate.metric] = gate.failed or failed.get((gate.name, gate.metric), False)
     for row in report.rows:
         columns = {column.name: getattr(row, column.name) for column in fields(row)}
         columns |= {"before_is": report.before, "after_is": report.after}
@@ -33,8 +36,7 @@ def csv_rows(report: CompareReport) -> Iterable[Mapping[str, object]]:
                 f"{side.cohort}_tasks": side.tasks,
                 **{f"{side.cohort}_{name}": known for name, known in coverage_columns(side.coverage).items()},
             }
-        failed = [gate.failed for gate in report.gates if (gate.name, gate.metric) == (row.name, row.metric)]
-        yield columns | {"failed": any(failed) if failed else None}
+        yield columns | {"failed": failed.get((row.name, row.metric))}
 
 
 def tables(report: CompareReport, make: Callable[[], Table]) -> Iterable[Table]:

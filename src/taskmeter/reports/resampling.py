@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, erfc, exp, log, sqrt
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -41,18 +42,29 @@ def resampled_sums(columns: ArrayLike, *, resamples: int = RESAMPLES, seed: int 
     """
     import numpy as np
 
+    rows = np.asarray(columns, dtype=np.float64)
+    if len(rows) <= _BLOCKS:
+        return _times_drawn(len(rows), resamples, seed) @ rows
     random = np.random.default_rng(seed)
-    rows = _in_hands(np.asarray(columns, dtype=np.float64), random)
-    count = len(rows)
-    sums = np.empty((resamples, rows.shape[1]))
-    at_once = max(1, 1_000_000 // max(1, count))
-    for first in range(0, resamples, at_once):
-        last = min(first + at_once, resamples)
-        drawn = random.integers(count, size=(last - first, count), dtype=np.int32)
-        drawn += np.arange(last - first, dtype=np.int32)[:, None] * count  # a range of its own for each resample
-        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        sums[first:last] = times @ rows
-    return sums
+    rows = _in_hands(rows, random)
+    return _drawn(len(rows), resamples, random) @ rows
+
+
+@lru_cache(maxsize=128)
+def _times_drawn(count: int, resamples: int, seed: int) -> NDArray[np.uint16]:
+    """The same for all groups of so many tasks, of which there may be thousands."""
+    import numpy as np
+
+    return _drawn(count, resamples, np.random.default_rng(seed)).astype(np.uint16)
+
+
+def _drawn(count: int, resamples: int, random: np.random.Generator) -> Floats:
+    """How often each of `count` tasks is in each resample."""
+    import numpy as np
+
+    drawn = random.integers(count, size=(resamples, count), dtype=np.int32)
+    drawn += np.arange(resamples, dtype=np.int32)[:, None] * count  # a range of its own for each resample
+    return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
 def _in_hands(rows: Floats, random: np.random.Generator) -> Floats:

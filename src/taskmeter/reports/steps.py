@@ -117,8 +117,9 @@ def steps(
     rows: list[StepRow] = []
     workflows: list[Workflow] = []
     price_data = read_price_data(warehouse, since_ns, until_ns)
-    names = dict.fromkeys(row["name"] for row in found)
-    steps_of = {one: [row for row in found if row["name"] == one] for one in names}
+    steps_of: dict[str, list[Mapping[str, Any]]] = {}
+    for row in found:
+        steps_of.setdefault(row["name"], []).append(row)
     for runs in steps_of.values():
         of_name = _of_name([_row(row, warehouse) for row in runs], [_cost_ends(row, warehouse) for row in runs])
         rows += of_name

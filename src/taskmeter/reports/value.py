@@ -69,7 +69,7 @@ SELECT number, coalesce(cost, zero())::DOUBLE AS cost,
     coalesce(w.minutes_of, $work)::DOUBLE AS work, coalesce(k.minutes_of, $check)::DOUBLE AS said_check
 FROM units JOIN value_groups g USING (grouped)
 LEFT JOIN said_work w ON w.task = units.name LEFT JOIN said_check k ON k.task = units.name
-ORDER BY start_ns, id
+ORDER BY number, start_ns, id
 """
 
 
@@ -136,7 +136,9 @@ class _Units:
     said_check: Floats
 
     def of(self, number: int) -> _Units:
-        return self.where(self.number == number)
+        """Of one group: they are in order."""
+        first, end = self.number.searchsorted((number, number + 1))
+        return _Units(*(getattr(self, name)[first:end] for name in _Units.__slots__))
 
     @property
     def top_share(self) -> float:
