@@ -15,6 +15,7 @@ SHOWN = [
     ("README.md", "taskmeter report"),
     ("README.md", "taskmeter show T-1002"),
     ("docs/cli.md", "taskmeter report"),
+    ("docs/cli.md", "taskmeter report --detail"),
     ("docs/cli.md", "taskmeter show T-1002"),
     ("docs/cli.md", "taskmeter breakdown --name resolve_ticket --name classify"),
 ]

@@ -39,12 +39,13 @@ _REPORTS = {
 
 def run(plan: Plan) -> Iterator[Result]:
     """Every report, by number of spans."""
-    for size in _SIZES[:1] if plan is QUICK else _SIZES:
+    sizes, runs = (_SIZES[:1], replace(_RUNS, pairs=1)) if plan is QUICK else (_SIZES, _RUNS)
+    for size in sizes:
         with tempfile.TemporaryDirectory() as directory:
             spans = write_spans(Path(directory), size)
             for name, arguments in _REPORTS.items():
                 most = [0]
-                result = measure("", partial(_report, directory, arguments, most), _RUNS)
+                result = measure("", partial(_report, directory, arguments, most), runs)
                 yield replace(result, name=f"{name}: {spans:,} spans, {most[0] / 1024:,.0f} MB")
 
 

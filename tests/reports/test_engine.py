@@ -28,7 +28,7 @@ from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
 from taskmeter.reports.waste import CLASSES
 from taskmeter.spool.compact import compact
 from taskmeter.spool.read import SpoolReading
-from tests.reports.spans import report_of
+from tests.reports.spans import Recorder, report_of
 from tests.reports.spools import Spool
 from tests.reports.truth import Truth, truths
 
@@ -212,6 +212,39 @@ def test_a_file_of_another_version_is_read_all_the_same(tmp_path: Path) -> None:
         )
         database.table("older").write_parquet(str(path))
     assert report_of(tmp_path) == before
+
+
+def test_a_file_from_before_a_column_was_added_says_the_same(tmp_path: Path) -> None:
+    """What a task did twice, and what reasoning and caches came to, had no columns once: they are in the JSON then."""
+    recorder = Recorder(tmp_path)
+    with recorder.task("t", "a", "1", CALLS=1, REASKS=2, DUPLICATE_CALLS=1, LOOPED_TOOL_RUNS=3, GROWING_TURNS=21):
+        recorder.call("1", INPUT_TOKENS=9, REASONING_TOKENS=5, COST_REASONING=0.3, CACHE_READ_TOKENS=4, CACHE_SAVED=0.1)
+    recorder.relations()
+
+    def reports() -> tuple[UnitCostReport, BreakdownReport]:
+        with open_spool(SpoolReading(tmp_path)) as warehouse:
+            return unit_cost(warehouse), breakdown(warehouse)
+
+    before = reports()
+    assert (before[0].total.reasoning_cost, before[1].total.waste.growing_turns) == (Decimal("0.3"), 21)
+    compact(tmp_path, older_than=timedelta(0), now=datetime(2100, 1, 1, tzinfo=UTC))
+    [path] = tmp_path.glob("*.parquet")
+    counts = (names.REASKS, names.DUPLICATE_CALLS, names.LOOPED_TOOL_RUNS, names.GROWING_TURNS)
+    columns = {name: f"{{'intValue': \"{name}\"::VARCHAR}}" for name in counts}
+    columns |= {name: f"{{'doubleValue': \"{name}\"}}" for name in (names.COST_REASONING, names.CACHE_SAVED)}
+    said = ", ".join(
+        f"""CASE WHEN "{name}" IS NULL THEN '{{}}' ELSE json_object('{name}', {value}) END"""
+        for name, value in columns.items()
+    )
+    with duckdb.connect() as database:
+        database.read_parquet(str(path)).create("spans")
+        left_out = ", ".join(f'"{name}"' for name in columns)
+        database.execute(
+            f"CREATE TABLE older AS SELECT * EXCLUDE ({left_out}) "
+            f"REPLACE (json_merge_patch(attributes, {said})::VARCHAR AS attributes) FROM spans"
+        )
+        database.table("older").write_parquet(str(path))
+    assert reports() == before
 
 
 def test_a_count_is_of_a_sensible_size(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ class _Part:
     @property
     def chosen(self) -> Mask:
         """Of all tasks of the pilot, those of the group. Not kept: there may be thousands of groups."""
-        return self.numbers == self.place
+        mask: Mask = self.numbers == self.place
+        return mask
 
     @property
     def tasks(self) -> Decimal:

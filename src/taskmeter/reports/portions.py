@@ -33,7 +33,7 @@ class Counts:
     def times(self, every: Decimal = ONE, *, given: Decimal = ONE, made: Decimal = ONE) -> Counts:
         """So many times as many calls, with so many times the input and output each."""
         of_input, of_output = multiply(every, given), multiply(every, made)
-        tokens = {
+        tokens: dict[Part, Decimal] = {
             part: multiply(count, of_output if part in OUTPUT_PARTS else of_input)
             for part, count in self.tokens.items()
         }
@@ -67,7 +67,7 @@ class Portion:
 
 def whole(cell: Cell) -> Portion:
     """A cell as it was; what no price of tokens explains are its fees."""
-    tokens = {part: Decimal(count) for part, count in cell.tokens.items()}
+    tokens: dict[Part, Decimal] = {part: Decimal(count) for part, count in cell.tokens.items()}
     calls = Decimal(cell.calls)
     fees = subtract(cell.cost, _of_tokens(tokens, cell.terms.rates, calls))
     return Portion(cell, cell.terms, Counts(calls, tokens, Decimal(cell.cacheable), Decimal(cell.writable), fees))
@@ -75,7 +75,8 @@ def whole(cell: Cell) -> Portion:
 
 def input_bill(cell: Cell) -> Decimal:
     """What the input of a cell was billed at."""
-    return _of_tokens({part: Decimal(n) for part, n in cell.tokens.items() if part in INPUT_PARTS}, cell.terms.rates)
+    tokens: dict[Part, Decimal] = {part: Decimal(n) for part, n in cell.tokens.items() if part in INPUT_PARTS}
+    return _of_tokens(tokens, cell.terms.rates)
 
 
 def _of_tokens(tokens: Mapping[Part, Decimal], rates: Rates, calls: Decimal = ZERO) -> Decimal:
@@ -92,11 +93,15 @@ class Names:
 
     def match(self, portion: Portion) -> bool:
         """Whether these are some of them."""
-        places = [place for place in (portion.cell.step, portion.cell.task) if place]
-        context = portion.terms.context
-        models = (context.model, f"{context.provider}/{context.model}")
-        return any(fnmatchcase(place, self.place) for place in places) and any(
-            fnmatchcase(model, self.model) for model in models
+        cell, context = portion.cell, portion.terms.context
+        return (
+            self.place == "*"
+            or (cell.step != "" and fnmatchcase(cell.step, self.place))
+            or fnmatchcase(cell.task, self.place)
+        ) and (
+            self.model == "*"
+            or fnmatchcase(context.model, self.model)
+            or fnmatchcase(f"{context.provider}/{context.model}", self.model)
         )
 
 

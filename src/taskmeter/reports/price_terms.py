@@ -32,6 +32,10 @@ class Book:
     """Model -> why its price is an estimate."""
     _known: dict[PriceContext, Levels | str] = field(default_factory=dict[PriceContext, "Levels | str"])
 
+    _answered: dict[tuple[PriceContext, str], tuple[PriceContext, bool]] = field(
+        default_factory=dict[tuple[PriceContext, str], "tuple[PriceContext, bool]"]
+    )
+
     def levels(self, context: PriceContext) -> Levels | str:
         """The rates of a day, by time and length; for what has no price, why."""
         if context.model in self.stated:
@@ -69,6 +73,12 @@ class Book:
     def answered(self, context: PriceContext, model: str) -> tuple[PriceContext, bool]:
         """The same calls answered by `model`; and whether that is as they were processed, and where: it is not where
         no such price is published, or by another provider, except for batches."""
+        key = (context, model)
+        if key not in self._answered:
+            self._answered[key] = self._find_alike(context, model)
+        return self._answered[key]
+
+    def _find_alike(self, context: PriceContext, model: str) -> tuple[PriceContext, bool]:
         new = self.find(context.provider, model)
         special = tuple(pair for pair in context.variants if pair[0] != "host")
         variants = special if new.provider == context.provider else tuple(pair for pair in special if pair in BATCH)

@@ -130,7 +130,7 @@ def _offers(waiting: Iterable[Mapping[str, Any]], found: list[Terms]) -> Iterato
 def _variants(text: str) -> tuple[tuple[str, str], ...]:
     """From `taskmeter.price.terms`; none from what is no such thing, whose amount will then not be made either."""
     try:
-        found = json.loads(text) if text else {}
+        found: object = json.loads(text) if text else None
     except ValueError:
         return ()
     pairs = cast("dict[str, object]", found).items() if isinstance(found, dict) else ()

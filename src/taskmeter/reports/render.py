@@ -142,7 +142,7 @@ def _detail_tables(report: UnitCostReport) -> Iterable[Table]:
 
 def _parts_table(report: UnitCostReport) -> Table:
     table = _table()
-    render_parts.fill(table, report, title_of(report.by), _row_name, _marked)
+    render_parts.fill(table, report, _row_name, _marked)
     return table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import plain, share
 from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
 from taskmeter.reports.waste_section import share_of
@@ -21,14 +22,11 @@ _TITLES = (
 def fill(
     table: Table,
     report: UnitCostReport,
-    title: str,
     name: Callable[[UnitCost], str],
     marked: Callable[[UnitCost, Amount, str], str],
 ) -> None:
     """Puts a row for each row of the report and its total into an empty table."""
-    table.add_column(title, overflow="fold")
-    for column in _TITLES:
-        table.add_column(column, justify="right", no_wrap=True, vertical="bottom")
+    titled(table, title_of(report.by), _TITLES)
     table.add_column(" wasted\n most as", no_wrap=True, vertical="bottom")
     rows = (*report.rows, report.total) if len(report.rows) > 1 else report.rows
     for row in rows:
@@ -37,7 +35,7 @@ def fill(
 
 def legend() -> Iterable[str]:
     """What the columns are."""
-    yield "context tax: input that an earlier call of the same task had sent already, as it was billed; by length, so ~"
+    yield "context tax: input that an earlier call of the same task had sent already, as it was billed"
     yield "saved by caches: net of what writing to them cost more; it is no part of the total"
     yield "outside models: on no model provider's invoice, such as tools, retrieval and people's time"
     yield "50 x median: tasks that cost 50 times the median or more, and their part of what all cost"

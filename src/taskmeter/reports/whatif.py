@@ -104,12 +104,10 @@ def _thresholds(scenarios: Iterable[Scenario], terms: Iterable[Terms], book: Boo
 class _Run:
     """Some changes, one after another."""
 
-    costs: dict[End, list[Decimal]]
-    """At each end, before the first and after each."""
+    saved: list[dict[str, dict[End, Decimal]]]
+    """By each in its turn, by workflow."""
     calls: list[int]
     """That each is about."""
-    saved: dict[str, dict[End, Decimal]]
-    """By workflow."""
     touched: set[str]
     """Workflows with such calls."""
     stays: list[Mapping[str, Decimal]]
@@ -118,20 +116,13 @@ class _Run:
     @staticmethod
     def of(base: Sequence[Portion], scenarios: Sequence[Scenario], book: Book) -> _Run:
         """All of them on `base`."""
-        run = _Run({}, [], {}, set(), [])
-        before = _by_workflow(base)
+        run = _Run([{} for _ in scenarios], [], set(), [])
         for end in ENDS:
-            portions = list(base)
-            costs = [total(before.values())]
-            for scenario in scenarios:
+            priced = [(portion, portion.cell.cost) for portion in base]
+            for scenario, saved in zip(scenarios, run.saved, strict=True):
                 if end == "likely":
-                    run.look(scenario, portions, book)
-                portions = list(_applied(portions, scenario, end, book))
-                costs.append(total(portion.cost for portion in portions))
-            run.costs[end] = costs
-            after = _by_workflow(portions)
-            for name, cost in before.items():
-                run.saved.setdefault(name, {})[end] = subtract(cost, after.get(name, ZERO))
+                    run.look(scenario, (portion for portion, _ in priced), book)
+                priced = list(_applied(priced, scenario, end, book, saved))
         return run
 
     def look(self, scenario: Scenario, portions: Iterable[Portion], book: Book) -> None:
@@ -148,26 +139,31 @@ class _Run:
 
     def saving(self, number: int) -> Range:
         """What the change of that number saves in its turn."""
-        return _range(subtract(self.costs[end][number], self.costs[end][number + 1]) for end in ENDS)
+        return _range(total(saved.get(end, ZERO) for saved in self.saved[number].values()) for end in ENDS)
 
     def saving_of(self, workflow: str) -> Range:
         """What all of them save there."""
-        return _range(self.saved.get(workflow, {}).get(end, ZERO) for end in ENDS)
+        found = [saved[workflow] for saved in self.saved if workflow in saved]
+        return _range(total(saved.get(end, ZERO) for saved in found) for end in ENDS)
 
 
-def _applied(portions: Iterable[Portion], scenario: Scenario, end: End, book: Book) -> Iterator[Portion]:
-    for portion in portions:
-        if scenario.touches(portion):
-            yield from scenario.apply(portion, end, book)
-        else:
-            yield portion
-
-
-def _by_workflow(portions: Iterable[Portion]) -> dict[str, Decimal]:
-    found: dict[str, Decimal] = {}
-    for portion in portions:
-        found[portion.cell.workflow] = add(found.get(portion.cell.workflow, ZERO), portion.cost)
-    return found
+def _applied(
+    priced: Iterable[tuple[Portion, Decimal]],
+    scenario: Scenario,
+    end: End,
+    book: Book,
+    saved: dict[str, dict[End, Decimal]],
+) -> Iterator[tuple[Portion, Decimal]]:
+    """Portions, each with what it costs, as `scenario` makes them; adds up in `saved` what that saves."""
+    for portion, cost in priced:
+        if not scenario.touches(portion):
+            yield portion, cost
+            continue
+        became = [(each, each.cost) for each in scenario.apply(portion, end, book)]
+        yield from became
+        of_workflow = saved.setdefault(portion.cell.workflow, {})
+        off = subtract(cost, total(each for _, each in became))
+        of_workflow[end] = add(of_workflow.get(end, ZERO), off)
 
 
 def _range(ends: Iterable[Decimal]) -> Range:

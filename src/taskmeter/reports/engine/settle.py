@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _Classes: TypeAlias = Sequence[str]
-_BECAUSE_OF = {waste: outcome for outcome, waste in OF_OUTCOME.items()}
+_BECAUSE_OF: dict[str, str] = {waste: outcome for outcome, waste in OF_OUTCOME.items()}
 
 
 def _each(pattern: str, names: Iterable[str]) -> str:
