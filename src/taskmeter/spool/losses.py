@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
 from taskmeter.spool.files import NO_LINK, files_in
 
@@ -53,8 +53,8 @@ def recorded_losses(directory: Path) -> dict[str, int]:
     found: Counter[str] = Counter()
     for path in files_in(directory, FILES):
         with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
-            said: Any = json.loads(file.read(_LONGEST))
-            for reason, spans in said.items() if isinstance(said, dict) else ():
+            said: object = json.loads(file.read(_LONGEST))
+            for reason, spans in cast("dict[str, object]", said).items() if isinstance(said, dict) else ():
                 if _REASON.fullmatch(reason) and isinstance(spans, int) and 0 < spans <= _MOST:
                     found[reason] += spans
     return dict(found.most_common())
