@@ -3,6 +3,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
+# xargs reads $ARGS as a shell does, but for parentheses, which names of sessions have.
+NOX := xargs $(BIN)/nox
 SOURCES := src tests bench examples conftest.py noxfile.py
 
 .DEFAULT_GOAL := help
@@ -38,10 +40,10 @@ faults: $(RUN) ## what arrives when backends and processes fail: the stock expor
 	$(BIN)/python -m tools.faults $(ARGS)
 
 sdks: $(DEV) ## run the capture tests on old and new SDKs, OpenTelemetry and Pythons; ARGS="-s lowest" for some of it
-	$(BIN)/nox $(or $(ARGS),-s sdks lowest pythons)
+	$(NOX) <<<"$${ARGS:--s sdks lowest pythons}"
 
 neighbours: $(DEV) ## run the tests beside other instrumentations, each in its own environment
-	$(BIN)/nox $(or $(ARGS),-s neighbours)
+	$(NOX) <<<"$${ARGS:--s neighbours}"
 
 examples: $(RUN) ## run the examples in README, docs and docstrings
 	$(BIN)/python -m pytest $(wildcard README.md docs) src $(ARGS)

@@ -160,13 +160,16 @@ def test_runs_as_a_module_in_a_terminal_that_knows_ascii_only(spool: Path) -> No
 
 
 def test_demo_reports_what_its_agents_cost(tmp_path: Path) -> None:
-    """The whole way: agents, stub provider, capture, pricing, ledger, spans, spool, report, tree."""
-    done = python("-m", "taskmeter", "demo", "--spool", str(tmp_path / "demo"))
+    """The whole way: agents, stub provider, capture, pricing, ledger, spans, spool, report, tree. The name of the
+    directory, too, is only printed."""
+    directory = tmp_path / "\x1b[5mdemo\u202e"
+    done = python("-m", "taskmeter", "demo", "--spool", str(directory))
     assert done.returncode == 0, done.stderr
+    assert all(line.isprintable() for line in (done.stdout + done.stderr).split("\n"))
     assert "TOTAL" in done.stdout
     assert "task resolve_ticket" in done.stdout
-    assert f"The record stays in {tmp_path / 'demo'}" in done.stderr
-    again = python("-m", "taskmeter", "report", "--spool", str(tmp_path / "demo"), "--format", "json")
+    assert f"The record stays in {tmp_path / 'demo'}," in done.stderr
+    again = python("-m", "taskmeter", "report", "--spool", str(directory), "--format", "json")
     result = json.loads(again.stdout)
     assert result["notes"] == []
     assert {row["kind"] for row in result["rows"]} == {"task"}

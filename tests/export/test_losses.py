@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from taskmeter.spool.losses import recorded_losses
 from tests.export.programs import run, spooled
 from tests.export.receiver import Receiver
 
@@ -175,7 +176,8 @@ print(taskmeter.diagnose().losses)
 
 
 def test_a_disk_that_stays_full_costs_what_is_counted(tmp_path: Path) -> None:
-    """The program goes on and ends as ever; the loss is in the log, in the diagnosis and in the metric."""
+    """The program goes on and ends as ever; the loss is in the log, in the diagnosis, in the metric, and beside the
+    spans, as soon as there is room for it."""
     program = """
 import resource
 setup = taskmeter.configure(delivery="spool")
@@ -191,6 +193,7 @@ sys.exit(3)
     done = run(WORK + program, tmp_path)
     assert (done.code, done.out) == (3, "True Loss(destination='spool', reason='exit', spans=70)")
     assert done.err.count("taskmeter lost 70 spans on the way to its spool: the process ended") == 1
+    assert recorded_losses(tmp_path / ".taskmeter") == {"exit": 70}
     assert len(spooled(tmp_path / ".taskmeter")) == 10
 
 
@@ -244,6 +247,7 @@ print(setup.flush(), *taskmeter.diagnose().losses)
         0,
         ["True", "True Loss(destination='spool', reason='removed', spans=10)"],
     )
+    assert recorded_losses(tmp_path / ".taskmeter") == {"removed": 10}
     assert len(spooled(tmp_path / ".taskmeter")) == 5
 
 

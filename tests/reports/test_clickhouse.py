@@ -334,7 +334,17 @@ def test_a_table_without_tasks_says_so(embedded: Embedded) -> None:
         pass
 
 
-@pytest.mark.parametrize("url", ["spool", "mysql://host/db", "clickhouse:///db", "clickhouse://me:secret@/db"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "spool",
+        "mysql://host/db",
+        "clickhouse:///db",
+        "clickhouse://me:secret@/db",
+        "clickhouse://me:secret@host:port/db",
+        "clickhouse://me:secret@[host/db",
+    ],
+)
 def test_another_source_is_refused_without_its_password(url: str) -> None:
     """The message says how one is written."""
     with pytest.raises(UsageError, match="clickhouse://user@host:8123/default") as error:

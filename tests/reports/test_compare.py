@@ -231,6 +231,8 @@ def test_cohorts_that_cannot_be_compared_are_errors(simulated: tuple[Path, tuple
     spool, _ = simulated
     with pytest.raises(UsageError, match=r"No task that has ended is in 'version=1\.6'; there is version=1\.4"):
         compared(spool, "version=1.6", "version=1.5")
+    with pytest.raises(UsageError, match=r"No task of the name 'nope' that has ended is in 'version=1\.4'$"):
+        compared(spool, "version=1.4", "version=1.5", name="nope")
     with pytest.raises(UsageError, match="300 tasks are in both"):
         compared(spool, "version=1.4", "label:prompt=a")
     with pytest.raises(UsageError, match="ends before it begins"):

@@ -183,6 +183,8 @@ def test_a_pilot_without_any_price_forecasts_nothing(tmp_path: Path) -> None:
     report = forecast_of(record(tmp_path, [("dark", None, {"UNPRICED_CALLS": 1, "CALLS": 1})] * 8))
     assert (report.total.spend, report.without_tail, report.months[0].spend) == (None, None, None)
     assert report.sentence.endswith("cannot be forecast: no call of a pilot of 8 tasks could be priced.")
+    assert report.back_test is None
+    assert not any("ack-test" in note for note in report.notes)
     assert "unpriced" in printed(report)
 
 
@@ -240,6 +242,7 @@ def test_a_small_pilot_has_neither_interval_nor_back_test(tmp_path: Path) -> Non
     )
     assert "a pilot of 4 tasks is too small for an interval" in report.sentence
     assert any(note.startswith("No back-test") for note in report.notes)
+    assert not any("costliest" in note or "tail" in note for note in report.notes)
 
 
 def test_a_heavy_tail_is_said(tmp_path: Path) -> None:

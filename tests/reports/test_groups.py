@@ -46,7 +46,9 @@ def test_rows_are_by_customer_or_label(recorder: Recorder) -> None:
         "TOTAL": total,
     }
     assert totals(by(recorder, "version")) == {"(no version)": total, "TOTAL": total}
-    assert totals(by(recorder, "label:team")) == {"(no team)": total, "TOTAL": total}
+    unlabelled = by(recorder, "label:team")
+    assert totals(unlabelled) == {"(no team)": total, "TOTAL": total}
+    assert unlabelled.notes[0] == "No task here has a label 'team'."
 
 
 def test_a_label_may_be_called_anything(recorder: Recorder) -> None:

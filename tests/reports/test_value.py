@@ -92,6 +92,16 @@ def test_time_that_people_spent_counts_once(recorder: Recorder) -> None:
     assert row.break_even == pytest.approx((0.2 + 9) / 60, abs=1e-6)
 
 
+def test_minutes_of_a_task_that_is_not_there_are_noted(recorder: Recorder) -> None:
+    """A name that is spelt otherwise would go unnoticed."""
+    work = Work(Minutes(of={"resolv": 60.0, "resolve": 60.0}), Minutes(5, {"nobody": 1.0}))
+    notes = value_of(recorder.directory, work=work).notes
+    assert [note for note in notes if "no task here" in note] == [
+        "--task-minutes of 'resolv' is for no task here.",
+        "--check-minutes of 'nobody' is for no task here.",
+    ]
+
+
 def test_a_task_of_two_hours_with_a_check_of_ten_minutes_breaks_even_at_eight_percent(recorder: Recorder) -> None:
     """10 / 120 = 8.3 %, where nobody says what an hour costs; a note says that the agent's cost is left out."""
     result = value_of(recorder.directory, work=Work(task=Minutes(120), check=Minutes(10)))

@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 
 from taskmeter.cli import main
-from taskmeter.reports.render import as_csv, as_json
-from tests.reports.priced import Call, record_task, sent, try_changes
+from tests.reports.priced import Call, record_task, sent
 from tests.reports.spans import Recorder
 
 ROOT = Path(__file__).parent.parent.parent
-EVIL = "\x1b[31m=cmd\x1b]0;owned\x07|'\r\n[bold]\u202e\ud800<script>"
 
 
 @pytest.fixture
@@ -75,13 +73,16 @@ def test_json_and_csv_carry_every_figure(spool: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("output", ["table", "json", "csv"])
 def test_suggestions_in_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str) -> None:
-    """And none of them."""
+    """And where there are none."""
     recorder = Recorder(tmp_path / "spool")
     record_task(recorder, "a", "t", [Call({"input": 1_000, "output": 9}, more=sent("user", 1_000, "0.00125"))])
     assert run("whatif", "--suggest", "--spool", recorder.directory, "--format", output) == 0
     assert "gpt-6-luna" in capsys.readouterr().out
     record_task(recorder, "a", "t2", [Call({"input": 1_000, "output": 9_000}, more=sent("tools", 1_000, "0.00125"))])
-    assert run("whatif", "--suggest", "--spool", recorder.directory, "--format", output) == 0
+    assert run("whatif", "--suggest", "--since", "2099-01-01", "--spool", recorder.directory, "--format", output) == 0
+    assert {"table": "\nNothing to suggest.\n", "json": '"rows": []', "csv": "currency\n"}[
+        output
+    ] in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -96,20 +97,3 @@ def test_misuse(spool: Path, capsys: pytest.CaptureFixture[str], options: tuple[
     """Exit code 2 and one line."""
     assert run("whatif", *options, "--spool", spool) == 2
     assert capsys.readouterr().err.startswith(f"taskmeter: {message}")
-
-
-def test_names_that_attack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In tables, CSV and JSON, of workflows and steps; and one of 10,000 characters."""
-    recorder = Recorder(tmp_path / "spool")
-    evil = EVIL.replace("\ud800", "")
-    record_task(recorder, evil, "t", [Call({"input": 1_000}, step=evil)])
-    record_task(recorder, "=" + "x" * 10_000, "u", [Call({"input": 1_000, "output": 2})] * 100)
-    for options in (("--batch", "*"), ("--suggest",)):
-        assert run("whatif", *options, "--spool", recorder.directory) == 0
-        out = capsys.readouterr().out
-        assert not set(out) & {"\x1b", "\x07", "\r", "\u202e"}
-        assert max(map(len, out.splitlines())) < 200
-    result = try_changes(recorder.directory, batch=["*"])
-    assert as_json(result).isascii()
-    names = [row["name"] for row in csv.DictReader(io.StringIO(as_csv(result)))]
-    assert all(not name.startswith("=") and name.isprintable() for name in names)

@@ -94,6 +94,7 @@ def test_settings_come_from_the_environment_where_nothing_is_asked(monkeypatch: 
         ({"ENDPOINT": "http://me:hunter2@:x?k=hunter2"}, {}, "is no URL; write it as in http://localhost:4318"),
         ({"HEADERS": "a=1,hunter2"}, {}, "header 2 of OTEL_EXPORTER_OTLP_HEADERS is not of the form name=value"),
         ({}, {"headers": ("=hunter2",)}, "header 1 of --header is not of the form name=value"),
+        ({}, {"headers": ("x=a%0d%0ay:b",)}, "header 1 of --header is not of printable ASCII characters"),
         ({"TIMEOUT": "soon"}, {}, "a timeout of 'soon' is none"),
         ({"COMPRESSION": "zstd"}, {}, "compression 'zstd' is not served; use gzip or none"),
         ({"CERTIFICATE": "/nowhere.pem"}, {}, "there is no file '/nowhere.pem'"),

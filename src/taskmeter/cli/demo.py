@@ -10,6 +10,7 @@ import click
 from taskmeter.cli.options import Directory
 from taskmeter.cli.reports import opened, print_result, read_task
 from taskmeter.reports.task_tree import task_tree
+from taskmeter.reports.text import line
 from taskmeter.reports.unit_cost import unit_cost
 
 
@@ -22,11 +23,12 @@ def demo(spool: Path | None) -> None:
     from taskmeter.demo import SHOWCASE_KEY, run
 
     directory = spool or Path(tempfile.mkdtemp(prefix="taskmeter-demo-"))
+    named = line(str(directory))
     click.echo("Running sample agents against a local stub of OpenAI and Anthropic ...", err=True)
     run(directory)
-    click.echo(f"\n$ taskmeter report --spool {directory}\n")
+    click.echo(f"\n$ taskmeter report --spool {named}\n")
     with opened(None, directory) as warehouse:
         print_result(unit_cost(warehouse), "table")
-    click.echo(f"\n$ taskmeter show {SHOWCASE_KEY} --spool {directory}\n")
+    click.echo(f"\n$ taskmeter show {SHOWCASE_KEY} --spool {named}\n")
     print_result(task_tree(read_task(None, directory, SHOWCASE_KEY), SHOWCASE_KEY), "table")
-    click.echo(f"\nThe record stays in {directory}, for these two commands and others of your own.", err=True)
+    click.echo(f"\nThe record stays in {named}, for these two commands and others of your own.", err=True)

@@ -157,6 +157,6 @@ def print_result(result: render.Result, output: OutputFormat, *, detail: bool = 
             say(note)
     else:
         console = Console(highlight=False, markup=False, emoji=False)
-        least = render.least_width(result, detail=detail)  # a table squeezed into fewer columns would cut its numbers
-        console.width = max(console.width, least) if console.is_terminal else least
-        console.print(render.as_table(result, detail=detail))
+        if not console.is_terminal:
+            console.width = render.least_width(result, detail=detail)
+        console.print(render.as_table(result, detail=detail, width=console.width))

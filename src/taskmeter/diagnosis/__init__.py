@@ -26,6 +26,7 @@ from taskmeter.diagnosis.surroundings import (
 )
 from taskmeter.diagnosis.telemetry import telemetry_findings, tracer_and_meter_provider
 from taskmeter.setup import current_setup
+from taskmeter.spool.losses import FILES, recorded_losses
 from taskmeter.telemetry import losses
 
 __all__ = [
@@ -60,7 +61,8 @@ def diagnose() -> Diagnosis:
     setup = current_setup()
     directory = setup.settings.spool if setup is not None else None
     spool = spool_at(directory, in_use=True) if directory is not None else None
-    return _diagnosis(hooks, [*not_hooked(hooks)], spool, running=True)
+    lost = tuple(Loss(*loss, spans) for loss, spans in sorted(losses.counted().items()))
+    return _diagnosis(hooks, [*not_hooked(hooks)], spool, lost, running=True)
 
 
 def examine(spool: Path) -> Diagnosis:
@@ -71,17 +73,19 @@ def examine(spool: Path) -> Diagnosis:
     findings = list(import_sdks())
     instrument()
     hooks = [after_imports(hook) for hook in hook_status()]
-    return _diagnosis(hooks, findings, spool_at(spool, in_use=False), running=False)
+    lost = tuple(Loss("spool", *loss) for loss in recorded_losses(spool).items())
+    return _diagnosis(hooks, findings, spool_at(spool, in_use=False), lost, running=False)
 
 
-def _diagnosis(hooks: list[HookStatus], findings: list[Finding], spool: Spool | None, *, running: bool) -> Diagnosis:
+def _diagnosis(
+    hooks: list[HookStatus], findings: list[Finding], spool: Spool | None, lost: tuple[Loss, ...], *, running: bool
+) -> Diagnosis:
     found = versions()
     traces, metrics = tracer_and_meter_provider()
     turned_off = tuple(_guard.turned_off())
     faults = tuple(
         Fault(place, count, _guard.first_faults.get(place, "")) for place, count in sorted(_guard.faults.items())
     )
-    lost = tuple(Loss(*loss, spans) for loss, spans in sorted(losses.counted().items()))
     return Diagnosis(
         versions=found,
         hooks=tuple(hooks),
@@ -102,7 +106,7 @@ def _diagnosis(hooks: list[HookStatus], findings: list[Finding], spool: Spool | 
             *(backlog_findings(spool.backlogs, time.time_ns()) if spool is not None else ()),
             *_bound_findings(),
             *_fault_findings(faults),
-            *_loss_findings(lost),
+            *_loss_findings(lost, running=running),
         ),
     )
 
@@ -127,9 +131,11 @@ def _fault_findings(faults: tuple[Fault, ...]) -> Iterator[Finding]:
         )
 
 
-def _loss_findings(lost: tuple[Loss, ...]) -> Iterator[Finding]:
+def _loss_findings(lost: tuple[Loss, ...], *, running: bool) -> Iterator[Finding]:
     for loss in lost:
         where, fix = _WAYS[loss.destination]
+        if not running:
+            fix += f"; delete {FILES} in it when that is done"
         yield Finding(
             "action",
             f"{loss.spans} spans were lost on the way to {where} ({loss.reason}): "

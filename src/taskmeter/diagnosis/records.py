@@ -85,7 +85,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Spans that this process could not deliver."""
+    """Spans that a process could not deliver: this one, or for `taskmeter doctor` those that wrote the spool."""
 
     destination: str
     """`spool` or `otlp`."""
@@ -108,7 +108,7 @@ class Diagnosis:
     faults: tuple[Fault, ...]
     """Since the process started."""
     losses: tuple[Loss, ...]
-    """Since the process started."""
+    """Since the process started, or for `taskmeter doctor` what is recorded beside the spans."""
     findings: tuple[Finding, ...]
 
     @property

@@ -13,6 +13,7 @@ from itertools import pairwise
 from math import ceil, erfc, log, sqrt
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from taskmeter._bounds import shown
 from taskmeter.errors import UsageError
 from taskmeter.reports import resampling
 from taskmeter.reports.compare_result import MORE_IS_BETTER, CompareReport, Comparison, Metric, Side, Threshold, Verdict
@@ -78,7 +79,7 @@ def compare(
     warehouse.run("SET VARIABLE only_name = ?::VARCHAR", [name])
     conditions = {"before": before.condition(warehouse, "before"), "after": after.condition(warehouse, "after")}
     warehouse.run(_SIDES.format(**conditions))
-    _check(warehouse, before, after)
+    _check(warehouse, before, after, name)
     counts = warehouse.ask(_COUNTS)
     price_data = {
         side: read_price_data_of(warehouse, f"SELECT id FROM sides WHERE is_{side}") for side in ("before", "after")
@@ -102,16 +103,18 @@ def compare(
     )
 
 
-def _check(warehouse: Warehouse, before: Selector, after: Selector) -> None:
+def _check(warehouse: Warehouse, before: Selector, after: Selector, name: str | None) -> None:
     (found,) = warehouse.ask(
         "SELECT count(*) FILTER (is_before) AS before, count(*) FILTER (is_after) AS after, "
         "count(*) FILTER (is_before AND is_after) AS both FROM sides"
     )
     for side, selector in (("before", before), ("after", after)):
         if not found[side]:
-            there = ", ".join(f"{selector.group}={plain(value)}" for value in selector.values(warehouse))
+            values = selector.values(warehouse)
+            there = "" if selector.value in values else ", ".join(f"{selector.group}={plain(each)}" for each in values)
+            of = "" if name is None else f" of the name {shown(name)}"
             raise UsageError(
-                f"No task that has ended is in {selector.text!r}" + (f"; there is {there}" if there else "")
+                f"No task{of} that has ended is in {selector.text!r}" + (f"; there is {there}" if there else "")
             )
     if found["both"]:
         raise UsageError(

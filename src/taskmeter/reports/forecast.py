@@ -110,6 +110,7 @@ def forecast(
     future = asked.future(lambda part: part.tasks)
     spend = predict_spend(samples, future)
     rows = tuple(_row(asked, place) for place in range(len(parts)))
+    whole = _total(asked, rows)
     report = ForecastReport(
         currency=pilot.currency,
         by=by,
@@ -121,12 +122,12 @@ def forecast(
         mix="pilot" if is_free else "stated",
         months=tuple(_month_row(asked, month, place) for place, month in enumerate(months[0])),
         rows=rows,
-        total=_with_ends(_total(asked, rows), spend, predict_per_success(samples, future)),
+        total=_with_ends(whole, spend, predict_per_success(samples, future)),
         from_mean=None if spend is None else spend.half(spend.if_future_known),
         from_future=None if spend is None else spend.half(spend.if_mean_known),
         without_tail=_without_tail(rows),
         above_pilot=round(sum(float(part.tasks) / (part.group.tasks + 1) for part in parts), 1),
-        back_test=back_test(pilot, masks, plan.holdout, is_free=is_free),
+        back_test=None if whole.spend is None else back_test(pilot, masks, plan.holdout, is_free=is_free),
         coverage=pilot.coverage(tuple(part.group for part in parts)),
         sentence="",
         notes=(),

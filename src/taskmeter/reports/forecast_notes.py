@@ -65,8 +65,8 @@ def notes(report: ForecastReport, pilot: Pilot, left_out: Sequence[Group]) -> It
 
 def _tail(report: ForecastReport) -> Iterable[str]:
     share = report.total.tail_share
-    if share is None or report.without_tail is None:
-        return
+    if share is None or report.without_tail is None or report.total.spend_low is None:
+        return  # of a pilot too small for an interval, the sentence says that
     without = money(report.without_tail, report.currency)
     yield (
         f"{_percent(share)} of the forecast rests on the costliest 1 % of the pilot's tasks, at least one of each "
@@ -82,6 +82,8 @@ def _tail(report: ForecastReport) -> Iterable[str]:
 
 def _back_test(report: ForecastReport) -> Iterable[str]:
     test = report.back_test
+    if report.total.spend is None:
+        return
     if test is None:
         yield f"No back-test: it takes {LEAST_TASKS} tasks of each row before those that are held out."
         return

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from taskmeter._bounds import dumps
-from taskmeter.reports import render_detail, render_parts, renderers
+from taskmeter.reports import layout, render_detail, render_parts, renderers
 from taskmeter.reports.breakdown import BreakdownReport
 from taskmeter.reports.compare_result import CompareReport
 from taskmeter.reports.forecast_result import ForecastReport
@@ -36,8 +36,6 @@ _NARROW_NOTES = 18
 _DEEPEST = 32
 """Levels of a tree whose lines are drawn: a thousand tasks, each inside the next, would be half a million of them."""
 _LEAST_WIDTH = 100
-_LEAST_NAME = 16
-"""Columns of a report's first column at least."""
 _MARKS = {"estimated": "~", "partial": "≥"}
 _OUTCOME_STYLES = {"succeeded": "green", "failed": "red", "abandoned": "yellow", "pending": "cyan"}
 _KIND_STYLES = {
@@ -91,27 +89,29 @@ def _csv_rows(result: Result) -> Iterable[Mapping[str, object]]:
         yield columns if cover is None else columns | coverage_columns(cover)
 
 
-def as_table(result: Result, *, detail: bool = False) -> RenderableType:
-    """What `rich` prints; with `detail`, a report has two tables more."""
+def as_table(result: Result, *, detail: bool = False, width: int | None = None) -> RenderableType:
+    """What `rich` prints, in no more than `width` columns where that is possible; with `detail`, a report has two
+    tables more."""
     from rich.console import Group
     from rich.text import Text
 
     legend: Iterable[str] = ()
-    tables: list[RenderableType] = []
+    tables: list[Table] = []
     if renderer := renderers.OF.get(type(result)):
-        for table in renderer.tables(result, _table):
-            tables += [Text(), table] if tables else [table]
+        tables = list(renderer.tables(result, _table))
         legend = renderer.legend(result)
     elif isinstance(result, TaskTree):
         tables = [_tree_table(result)]
     elif isinstance(result, UnitCostReport):
         tables, legend = [_report_table(result)], _legend(result)
         if detail:
-            for table in (*_detail_tables(result), _parts_table(result)):
-                tables += [Text(), table]
+            tables += (*_detail_tables(result), _parts_table(result))
             legend = (*legend, *render_detail.legend(), *render_parts.legend())
+    if width is not None:
+        tables = [part for table in tables for part in layout.fitting(table, width)]
     notes = [Text(line(note), style="dim") for note in (*legend, *(f"* {note}" for note in result.notes))]
-    return Group(*tables, Text(), *notes) if notes else Group(*tables)
+    spaced = [part for table in tables for part in (Text(), table)][1:]
+    return Group(*spaced, Text(), *notes) if notes else Group(*spaced)
 
 
 def least_width(result: Result, *, detail: bool = False) -> int:
@@ -122,7 +122,7 @@ def least_width(result: Result, *, detail: bool = False) -> int:
         tables = [_report_table(result), *((*_detail_tables(result), _parts_table(result)) if detail else ())]
     else:
         return _LEAST_WIDTH
-    return max(_LEAST_WIDTH, *(_LEAST_NAME + _width_of_numbers(table) for table in tables))
+    return max([_LEAST_WIDTH, *(layout.LEAST_TEXT + _width_of_numbers(table) for table in tables)])
 
 
 def _width_of_numbers(table: Table) -> int:
@@ -160,12 +160,14 @@ def _csv_value(value: object) -> str:
         return exact(value)
     if isinstance(value, float):
         return exact(Decimal(repr(value)))
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, Mapping):
         parts = cast("Mapping[str, Decimal]", value)
-        return " ".join(f"{name}={exact(amount)}" for name, amount in in_order(parts))
+        return cell(" ".join(f"{name}={exact(amount)}" for name, amount in in_order(parts)))
     if isinstance(value, tuple):
-        return " ".join(map(str, cast("tuple[object, ...]", value)))
-    return cell(value) if isinstance(value, str) else str(value)
+        return cell(" ".join(map(str, cast("tuple[object, ...]", value))))
+    return cell(str(value))
 
 
 def _table() -> Table:

@@ -45,7 +45,9 @@ def tables(report: WhatIf, make: Callable[[], Table]) -> Iterator[Table]:
 
 
 def tables_of_suggestions(report: Suggestions, make: Callable[[], Table]) -> Iterator[Table]:
-    """One table."""
+    """One table, if there is anything to suggest."""
+    if not report.rows:
+        return
     table = make()
     _columns(table, "step", ("model", "might be", "calls", "cost", "of all", "saves", "because"))
     table.columns[-1].no_wrap = False
@@ -65,6 +67,8 @@ def legend(report: WhatIf) -> Iterable[str]:
 
 def legend_of_suggestions(report: Suggestions) -> Iterable[str]:
     """Where the prices are from."""
+    if not report.rows:
+        yield "Nothing to suggest."
     yield _prices(report)
 
 
@@ -180,7 +184,7 @@ def _padded(text: str) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+    return "" if share is None else f"{share:z.1%}"
 
 
 def _name(row: Workflow) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Literal, TypeAlias, cast
 
+from taskmeter._bounds import shown
 from taskmeter.records import ZERO, add, divide, total
 from taskmeter.reports.coverage import Coverage, read_price_data, with_coverage
 from taskmeter.reports.engine import cohort
@@ -180,6 +181,7 @@ def unit_cost(
         if (since_ns is None or outcome.at_ns >= since_ns) and (until_ns is None or outcome.at_ns < until_ns)
     )
     notes = (
+        *_unlabelled(by, rows),
         *_notes(whole, rows, unmatched, warehouse),
         *doubts((row.name for row in rows if row.mean_high is not None), intervals),
     )
@@ -372,6 +374,14 @@ def _quotient(amount: Decimal, count: int) -> Decimal:
 
 def _share(part: Decimal | None, whole: Decimal | None) -> float | None:
     return round(float(divide(part, whole)), 6) if whole and part is not None else None
+
+
+def _unlabelled(by: str, rows: Iterable[UnitCost]) -> Iterable[str]:
+    """A label that is spelt otherwise makes one row of all tasks."""
+    label = by.removeprefix(cohort.LABEL)
+    names = {row.name for row in rows if row.kind == "task"}
+    if by.startswith(cohort.LABEL) and names == {f"(no {label})"}:
+        yield f"No task here has a label {shown(label)}."
 
 
 def _notes(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from taskmeter._bounds import shown
 from taskmeter.errors import UsageError
 from taskmeter.records import divide
 from taskmeter.reports import resampling
@@ -278,6 +279,10 @@ def _notes(
         yield from pending_gap(plain(row.name), row.coverage)
         if row.cost_per_success_low is not None and (share := top_shares[row.name]) >= HEAVY:
             yield heavy_note(plain(row.name), share)
+    known = {found["name"] for found in warehouse.ask("SELECT DISTINCT name FROM units")}
+    for option, minutes in (("--task-minutes", work.task), ("--check-minutes", work.check)):
+        for name in sorted(minutes.of.keys() - known):
+            yield f"{option} of {shown(name)} is for no task here."
     (unfinished,) = warehouse.ask("SELECT count(*) AS tasks FROM cohort WHERE is_open")
     if unfinished["tasks"]:
         yield f"Tasks that have not ended are left out: {unfinished['tasks']:,}."

@@ -14,6 +14,7 @@ from typing import Any
 from taskmeter.errors import SpoolError
 from taskmeter.spool.files import LINES, PARQUET
 from taskmeter.spool.lines import MOST_BYTES, is_file, lines_of
+from taskmeter.spool.losses import recorded_losses
 
 _HEX = re.compile("[0-9a-fA-F]+")
 _INT64_LIMIT = 1 << 63
@@ -85,17 +86,29 @@ class SpoolReading:
             raise SpoolError(message)
 
     def problems(self) -> list[str]:
-        """One sentence for each thing that was skipped; empty when all was read."""
+        """One sentence for each thing that was skipped, or is missing; empty when there is nothing of it."""
         counted = {
             ("unreadable line", "(torn or not OTLP/JSON)"): self.skipped_lines,
             ("line", f"of more than {MOST_BYTES // 1024**2} MiB"): self.long_lines,
             ("span", "without usable ids or times"): self.skipped_spans,
         }
-        return [
+        skipped = [
             f"{count} {noun}{' was' if count == 1 else 's were'} skipped {why}"
             for (noun, why), count in counted.items()
             if count
         ]
+        return [*skipped, *self._lost()]
+
+    def _lost(self) -> Iterator[str]:
+        """What the processes that wrote it know to be missing."""
+        lost = recorded_losses(self.directory)
+        if lost:
+            count = sum(lost.values())
+            reasons = ", ".join(f"{reason} {spans:,}" for reason, spans in lost.items())
+            yield (
+                f"{count:,} span{' is' if count == 1 else 's are'} known to be lost ({reasons}): costs may be missing, "
+                "see `taskmeter doctor`"
+            )
 
     def _but(self) -> str:
         problems = self.problems()

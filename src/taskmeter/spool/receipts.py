@@ -169,10 +169,11 @@ def receipted_endpoints(directory: Path) -> set[str]:
     }
 
 
-def prune_receipts(directory: Path, now_seconds: float) -> None:
-    """Deletes the receipts files that are older than every span file that is left. Call it after span files went."""
+def prune_receipts(directory: Path, now_seconds: float, pattern: str = FILES) -> None:
+    """Deletes the receipts files that are older than every span file that is left, or those that match another
+    `pattern`. Call it after span files went."""
     oldest_span_file = min((_created(path) for path in files_in(directory)), default=now_seconds)
-    for path in files_in(directory, FILES):
+    for path in files_in(directory, pattern):
         try:
             if path.stat().st_mtime < oldest_span_file - _MARGIN_SECONDS:
                 path.unlink()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from taskmeter._config import Spool
 from taskmeter._guard import guarded, log
-from taskmeter.spool import receipts
+from taskmeter.spool import losses, receipts
 from taskmeter.spool.files import PARQUET, closed_files, files_in, span_files_in
 from taskmeter.spool.shipping.progress import settled_offsets
 
@@ -68,6 +68,7 @@ class Retention:
                 self._say()
         if deleted:
             receipts.prune_receipts(self._directory, self._wall())
+            receipts.prune_receipts(self._directory, self._wall(), losses.FILES)
 
     def _is_old(self, written_seconds: float) -> bool:
         days = self._policy.keep_days

@@ -60,6 +60,11 @@ def counted() -> dict[Loss, int]:
         return dict(_lost)
 
 
+def on_the_way_to(destination: Destination) -> dict[str, int]:
+    """The same for one destination, by reason."""
+    return {loss.reason: spans for loss, spans in counted().items() if loss.destination == destination}
+
+
 def _forked() -> None:
     """The parent's losses are the parent's."""
     global _lock  # noqa: PLW0603 - it may have been held by a thread that is not here

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from taskmeter._config import Spool
 from taskmeter._guard import guarded
+from taskmeter.spool.losses import LossFile
 from taskmeter.spool.retention import Retention
 from taskmeter.spool.write import SpoolExporter
 from taskmeter.telemetry import losses
@@ -27,7 +28,7 @@ class SpoolTarget:
     name: ClassVar[Destination] = "spool"
 
     def __init__(self, directory: Path, policy: Spool, *, ship: bool, first: Callable[[], object] | None) -> None:
-        self._first = first
+        self._first, self._directory = first, directory
         retention = Retention(
             directory, policy, ship=ship, lost=lambda spans: losses.count("spool", "retention", spans)
         )
@@ -38,6 +39,7 @@ class SpoolTarget:
             closed=self._is_due,
         )
         self._retention = retention
+        self._losses = LossFile(directory)
         self._due = True
 
     def deliver(self, spans: Sequence[ReadableSpan]) -> Verdict:
@@ -74,14 +76,17 @@ class SpoolTarget:
         if self._due:
             self._due = False
             self._retention.run()
+        self._losses.keep(losses.on_the_way_to(self.name))
         return left
 
     def forked(self) -> None:
-        """The exporter sees to it by itself."""
+        """The exporter sees to it by itself; what the parent lost, it says."""
+        self._losses = LossFile(self._directory)
 
     def close(self) -> None:
         """Called by the queue."""
         self._exporter.shutdown()
+        self._losses.keep(losses.on_the_way_to(self.name))
 
     def _is_due(self) -> None:
         self._due = True

@@ -134,6 +134,9 @@ def _text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+_NEITHER = (
+    "--source {} is neither a spool directory nor a ClickHouse; write it as in clickhouse://user@host:8123/default"
+)
 _CASTS = ", ".join(f'"{name}"::{COLUMNS[name]} AS "{name}"' for name in spans.SHORT.values())
 _AS_SPOOL = f"(SELECT {_CASTS} FROM read_parquet(getvariable('files')))"
 
@@ -143,12 +146,13 @@ def connect(url: str) -> tuple[Fetch, str]:
 
     Raises `UsageError` for another URL, `SourceError` when it cannot be reached.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 0
+    except ValueError:  # half of brackets, or a port that is no number
+        raise UsageError(_NEITHER.format(repr(url.rpartition("@")[2].partition("?")[0]))) from None
     if parts.scheme not in SCHEMES or not parts.hostname:
-        raise UsageError(
-            f"--source {_without_password(url)!r} is neither a spool directory nor a ClickHouse; "
-            "write it as in clickhouse://user@host:8123/default"
-        )
+        raise UsageError(_NEITHER.format(repr(_without_password(url))))
     table = parse_qs(parts.query).get("table", [TABLE])[0]
     try:
         import clickhouse_connect
@@ -159,7 +163,7 @@ def connect(url: str) -> tuple[Fetch, str]:
     try:
         client = cast("Any", clickhouse_connect).get_client(
             host=parts.hostname,
-            port=parts.port or 0,
+            port=port,
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password or ""),
             database=parts.path.strip("/") or "__default__",

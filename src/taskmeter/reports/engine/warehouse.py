@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from taskmeter.errors import SourceError, SpoolError, UsageError
 from taskmeter.records import ZERO
 from taskmeter.reports.engine import amounts, clickhouse, matching, rows, settle, spool
 from taskmeter.spool import parquet
-from taskmeter.spool.read import SpoolReading
+from taskmeter.spool.read import SpoolReading, readable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MEMORY = "2GB"
 """What is more goes to files, in a directory that is gone with the report."""
 _CURRENCY = "[A-Z]{3}"
+Parameters: TypeAlias = Sequence[object] | Mapping[str, object] | None
 
 
 class Warehouse:
@@ -41,19 +42,19 @@ class Warehouse:
         """Amounts that are no sensible number; they are taken as unknown."""
         return self._amounts.unreadable
 
-    def run(self, statement: str, parameters: object = None) -> None:
+    def run(self, statement: str, parameters: Parameters = None) -> None:
         """Makes a table or a view."""
-        self._database.execute(statement, parameters)
+        self._database.execute(statement, _readable(parameters))
 
-    def ask(self, query: str, parameters: object = None) -> list[dict[str, Any]]:
+    def ask(self, query: str, parameters: Parameters = None) -> list[dict[str, Any]]:
         """The rows of an answer, by column; amounts are to be read with `amount` or `known`."""
-        found = self._database.execute(query, parameters)
+        found = self._database.execute(query, _readable(parameters))
         columns = [column[0] for column in found.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
 
-    def arrays(self, query: str, parameters: object = None) -> dict[str, Any]:
+    def arrays(self, query: str, parameters: Parameters = None) -> dict[str, Any]:
         """The columns of an answer without nulls as arrays of numpy; amounts as doubles, to be read with `floats`."""
-        return self._database.execute(query, parameters).fetchnumpy()
+        return self._database.execute(query, _readable(parameters)).fetchnumpy()
 
     def floats(self, amounts: Any) -> Any:
         """Amounts of `arrays`."""
@@ -98,6 +99,13 @@ def open_clickhouse(fetch: clickhouse.Fetch, table: str = clickhouse.TABLE) -> G
         if not clickhouse.load(database, fetch, Path(scratch), table):
             raise SourceError(f"The table {table} holds no spans of tasks")
         yield Warehouse(database)
+
+
+def _readable(parameters: Parameters) -> Parameters:
+    """With texts as the spool has them: bytes of a command line that are no UTF-8 are no characters."""
+    if isinstance(parameters, Mapping):
+        return {name: readable(value) if isinstance(value, str) else value for name, value in parameters.items()}
+    return parameters and [readable(value) if isinstance(value, str) else value for value in parameters]
 
 
 @contextmanager

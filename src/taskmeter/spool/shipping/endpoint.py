@@ -155,7 +155,10 @@ def _headers(pairs: tuple[str, ...] | list[str], source: str) -> dict[str, str]:
         name, separator, value = pair.partition("=")
         if not separator or not name.strip():
             raise ConfigurationError(f"header {number} of {source} is not of the form name=value")
-        headers[unquote(name).strip().lower()] = unquote(value).strip()
+        name, value = unquote(name).strip().lower(), unquote(value).strip()
+        if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
+            raise ConfigurationError(f"header {number} of {source} is not of printable ASCII characters")
+        headers[name] = value
     return headers
 
 
