@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from threading import Thread
-from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -39,15 +35,16 @@ from taskmeter.reports.value_result import Minutes, Work
 from taskmeter.reports.volumes import read_horizon, read_volume
 from taskmeter.reports.whatif import what_if
 from taskmeter.spool.read import SpanRecord, SpoolReading
+from tests.reports.clickhouses import Engine, Server, serving
 from tests.reports.priced import Call, random_calls, record_task, sent, try_changes
 from tests.reports.spans import Recorder
 from tests.reports.spools import SECOND, START, Spool
 
 ROOT = Path(__file__).parents[2]
 
-# The schema that the Collector's ClickHouse exporter makes.
+# The schema that version 0.161 of the Collector's ClickHouse exporter makes, as a test in tests/backends compares.
 OTEL_TRACES = """
-CREATE TABLE otel_traces (
+CREATE TABLE IF NOT EXISTS otel_traces (
     Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
     TraceId String CODEC(ZSTD(1)),
     SpanId String CODEC(ZSTD(1)),
@@ -73,32 +70,31 @@ CREATE TABLE otel_traces (
         SpanId String,
         TraceState String,
         Attributes Map(LowCardinality(String), String)
-    ) CODEC(ZSTD(1))
-) ENGINE = MergeTree PARTITION BY toDate(Timestamp) ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))
+    ) CODEC(ZSTD(1)),
+    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX idx_res_attr_key mapKeys(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_res_attr_value mapValues(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_span_attr_key mapKeys(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_span_attr_value mapValues(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_duration Duration TYPE minmax GRANULARITY 1
+) ENGINE = MergeTree()
+PARTITION BY toDate(Timestamp)
+ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))
+SETTINGS index_granularity=8192, ttl_only_drop_parts = 1
 """
 
 
-class Embedded:
-    """ClickHouse in this process, with the stock table."""
+class Embedded(Engine):
+    """With the stock table."""
 
     def __init__(self) -> None:
-        session = pytest.importorskip("chdb.session")
-        self._session = session.Session()
-        self._session.query(OTEL_TRACES)
+        super().__init__()
+        self.ask(OTEL_TRACES)
 
     def fill(self, spans: list[dict[str, Any]]) -> None:
-        self._session.query("TRUNCATE TABLE otel_traces")
+        self.ask("TRUNCATE TABLE otel_traces")
         rows = "\n".join(json.dumps(_row(span)) for span in spans)
-        self._session.query(f"INSERT INTO otel_traces FORMAT JSONEachRow {rows}")
-
-    def fetch(self, query: str) -> Iterator[bytes]:
-        yield self._session.query(query, "Parquet").bytes()
-
-    def ask(self, query: str, form: str) -> bytes:
-        return self._session.query(query, form).bytes()
-
-    def close(self) -> None:
-        self._session.close()
+        self.ask(f"INSERT INTO otel_traces FORMAT JSONEachRow {rows}")
 
 
 def _row(span: dict[str, Any]) -> dict[str, Any]:
@@ -217,50 +213,10 @@ def test_what_if_is_that_of_a_spool(embedded: Embedded, tmp_path: Path) -> None:
         assert what_if(warehouse, scenarios(**changes)) == expected
 
 
-class Server(ThreadingHTTPServer):
-    """ClickHouse's HTTP interface, as far as a client that only reads needs it, before the embedded one."""
-
-    def __init__(self, embedded: Embedded) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.embedded = embedded
-        self.users: list[str] = []
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        asked = parse_qs(urlsplit(self.path).query)
-        query = asked.get("query", [body])[0]
-        self.server.users.append(self.headers.get("Authorization", ""))
-        try:
-            answer = self.server.embedded.ask(query, asked.get("default_format", ["TabSeparated"])[0])
-        except RuntimeError as error:
-            return self._send(500, str(error).encode(), {"X-ClickHouse-Exception-Code": "60"})
-        return self._send(200, answer)
-
-    def _send(self, status: int, content: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        for name, text in headers.items():
-            self.send_header(name, text)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
-        """Not on the terminal."""
-
-
 @pytest.fixture
 def server(embedded: Embedded) -> Iterator[Server]:
-    server = Server(embedded)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(embedded) as server:
+        yield server
 
 
 @pytest.mark.parametrize("report", [("report",), ("breakdown",), ("show", "T-1")], ids=lambda words: words[0])
@@ -298,7 +254,7 @@ def test_typed_columns_change_nothing(embedded: Embedded) -> None:
     with open_clickhouse(embedded.fetch) as warehouse:
         expected = unit_cost(warehouse)
     for statement in clickhouse.materialise():
-        embedded.ask(statement.rstrip(";"), "TabSeparated")
+        embedded.ask(statement.rstrip(";"))
     embedded.fill(spool.spans)
     asked: list[str] = []
 
