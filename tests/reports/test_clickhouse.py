@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -264,7 +264,54 @@ def test_typed_columns_change_nothing(embedded: Embedded) -> None:
 
     with open_clickhouse(fetch) as warehouse:
         assert unit_cost(warehouse) == expected
-    assert "mapContains" not in asked[-1]
+    assert "SpanAttributes" not in asked[-1]
+
+
+@pytest.mark.parametrize(("columns", "index"), [((), "idx_span_attr_key"), (None, "taskmeter_spans")])
+def test_spans_of_others_are_passed_over(embedded: Embedded, columns: Sequence[str] | None, index: str) -> None:
+    """By an index: the exporter's own, or that of `deploy/clickhouse.sql`. Of 13 granules one is read."""
+    embedded.ask("DROP DATABASE IF EXISTS crowded")
+    embedded.ask("CREATE DATABASE crowded")
+    embedded.ask(OTEL_TRACES, database="crowded")
+    for statement in clickhouse.materialise():
+        embedded.ask(statement.rstrip(";"), database="crowded")
+    embedded.ask(
+        "INSERT INTO otel_traces (TraceId, SpanId, SpanName, SpanAttributes)"
+        " SELECT toString(number), '1', 'GET /', map('url.path', '/') FROM numbers(99_999)"
+        " UNION ALL SELECT 'a', '1', 'outcome succeeded', map('taskmeter.span.kind', 'outcome')",
+        database="crowded",
+    )
+    known = [column.split()[0] for column in embedded.ask("DESCRIBE crowded.otel_traces").decode().splitlines()]
+    query = clickhouse.query("crowded.otel_traces", known if columns is None else columns)
+    plan = json.loads(embedded.ask(f"EXPLAIN indexes = 1, json = 1 {query}", "TSVRaw"))
+    used = {found["Name"]: found for found in indexes(plan) if found["Type"] == "Skip"}
+    assert used[index]["Selected Granules"] == 1
+    assert used[index]["Initial Granules"] == 13
+    assert len(list(embedded.ask(query, "CSV").splitlines())) == 1
+
+
+def indexes(plan: Any) -> Iterator[dict[str, Any]]:
+    """Those that a plan speaks of, at any depth."""
+    if isinstance(plan, dict):
+        yield from plan.get("Indexes", [])
+    if isinstance(plan, dict | list):
+        for inner in plan.values() if isinstance(plan, dict) else plan:
+            yield from indexes(inner)
+
+
+def test_the_columns_of_another_database_are_not_taken_for_its_own(embedded: Embedded) -> None:
+    """A table of the same name elsewhere may have typed columns."""
+    embedded.ask("DROP DATABASE IF EXISTS other")
+    embedded.ask("CREATE DATABASE other")
+    embedded.ask(OTEL_TRACES, database="other")
+    for statement in clickhouse.materialise("otel_traces"):
+        embedded.ask(statement.rstrip(";"))
+    embedded.fill(Spool(Random(12)).spans)
+    embedded.ask("INSERT INTO other.otel_traces SELECT * FROM default.otel_traces")
+    with open_clickhouse(embedded.fetch) as warehouse:
+        expected = unit_cost(warehouse)
+    with open_clickhouse(embedded.fetch, "other.otel_traces") as warehouse:
+        assert unit_cost(warehouse) == expected
 
 
 def test_a_table_without_tasks_says_so(embedded: Embedded) -> None:
