@@ -16,15 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskmeter.cli import main
-from taskmeter.errors import SourceError, UsageError
+from taskmeter.errors import SourceError, SpoolError, UsageError
 from taskmeter.reports.breakdown import breakdown
 from taskmeter.reports.compare import compare
 from taskmeter.reports.engine import clickhouse
 from taskmeter.reports.engine.collected import records
+from taskmeter.reports.engine.selection import relate_collected_task
 from taskmeter.reports.engine.warehouse import Warehouse, open_clickhouse, open_spool
 from taskmeter.reports.forecast import forecast
 from taskmeter.reports.forecast_result import Plan
-from taskmeter.reports.relations import relate
+from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.scenario_texts import scenarios
 from taskmeter.reports.selectors import Selector
 from taskmeter.reports.steps import steps
@@ -243,6 +244,38 @@ def command(*arguments: str) -> int:
     with pytest.raises(SystemExit) as end:
         main(arguments)
     return int(end.value.code or 0)
+
+
+@pytest.mark.parametrize("wanted", ["T-1", "T-none", ""])
+def test_show_fetches_what_it_shows(wanted: str, embedded: Embedded) -> None:
+    """Of the traces of the task alone, whatever else is in the table; where there is none, of the last ones."""
+    spool = Spool(Random(12))
+    embedded.fill(spool.spans)
+    embedded.ask(
+        "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, SpanName, SpanAttributes)"
+        " SELECT fromUnixTimestamp64Nano(number), leftPad(toString(number), 32, '0'), '1', 'invoke_workflow old',"
+        " map('taskmeter.span.kind', 'task', 'taskmeter.task.id', toString(number)) FROM numbers(2_000)"
+    )
+    fetched: list[int] = []
+
+    def fetch(query: str) -> Iterator[bytes]:
+        fetched.append(int(embedded.ask(f"SELECT count() FROM ({query})")))
+        return embedded.fetch(query)
+
+    relations = relate_collected_task(fetch, "otel_traces", wanted)
+    assert fetched[-1] < 1_500 < fetched[1]
+    with TemporaryDirectory() as name:
+        spool.write(Path(name))
+        whole = relate(SpoolReading(Path(name)))
+    assert shown_or_refused(relations, wanted) == shown_or_refused(whole, wanted)
+
+
+def shown_or_refused(relations: Relations, wanted: str) -> object:
+    """The tree of a task, or that there is none."""
+    try:
+        return task_tree(relations, wanted)
+    except SpoolError as error:
+        return str(error)
 
 
 def test_typed_columns_change_nothing(embedded: Embedded) -> None:

@@ -18,7 +18,7 @@ from taskmeter.reports import render
 from taskmeter.reports.engine import clickhouse
 from taskmeter.reports.engine.cohort import GROUPS
 from taskmeter.reports.engine.collected import records
-from taskmeter.reports.engine.selection import relate_task
+from taskmeter.reports.engine.selection import relate_collected_task, relate_task
 from taskmeter.reports.engine.warehouse import Warehouse, open_clickhouse, open_spool
 from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.task_tree import task_tree
@@ -144,7 +144,8 @@ def read_source(source: str | None, spool: Path) -> Relations:
 def read_task(source: str | None, spool: Path, task: str) -> Relations:
     """What `source`, else `spool`, says about the tasks that `task` may mean, likewise."""
     if _is_url(source):
-        return read_source(source, spool)
+        with _working():
+            return relate_collected_task(*clickhouse.connect(source), task)
     reading = SpoolReading(spool if source is None else Path(source))
     relations = relate_task(reading, task)
     say_problems(reading)

@@ -59,21 +59,23 @@ _TYPED: Final[dict[ColumnType, str]] = {
 }
 
 
-def query(table: str = TABLE, materialised: Collection[str] = ()) -> str:
-    """The spans of tasks, some maybe twice. `table` is a name, maybe with a database before it; `materialised` are the columns of
-    `materialise` that it has."""
+def query(table: str = TABLE, materialised: Collection[str] = (), shorts: Iterable[str] = spans.SHORT) -> str:
+    """The spans of tasks, some maybe twice. `table` is a name, maybe with a database before it; `materialised` are the
+    columns of `materialise` that it has, `shorts` the columns of the view that are wanted."""
     known = {name: column for name in (*ATTRIBUTES, _LABELS) if (column := column_of(name)) in materialised}
-    selected = ", ".join(f"{_expression(name, known)} AS {_quoted(name)}" for name in spans.SHORT.values())
+    wanted = [spans.SHORT[short] for short in shorts]
+    selected = ", ".join(f"{_expression(name, known)} AS {_quoted(name)}" for name in wanted)
     return f"SELECT {selected} FROM {_table(table)} WHERE {_of_tasks(known)}"
 
 
-def records_query(table: str = TABLE) -> str:
-    """The same spans whole, with their attributes as JSON, each once."""
+def records_query(table: str = TABLE, traces: Collection[str] | None = None) -> str:
+    """The same spans whole, with their attributes as JSON, each once: of `traces`, else all."""
+    within = "" if traces is None else f" AND TraceId IN ({', '.join(map(_text, sorted(traces)))})"
     fields = ", ".join(f"{_FIELDS[name]} AS {name}" for name in _OF_RECORDS)
     return (
         f"SELECT {fields}, CAST(SpanKind AS String) AS kind, CAST(StatusCode AS String) AS status, "
         f"CAST(ScopeName AS String) AS scope, toJSONString(SpanAttributes) AS attributes FROM {_table(table)} "
-        f"WHERE {_of_tasks({})} LIMIT 1 BY TraceId, SpanId"
+        f"WHERE ({_of_tasks({})}){within} LIMIT 1 BY TraceId, SpanId"
     )
 
 
@@ -124,6 +126,14 @@ def _quoted(name: str) -> str:
 
 def load(database: DuckDBPyConnection, fetch: Fetch, scratch: Path, table: str = TABLE) -> int:
     """Makes the view `spans`; the answers stay in `scratch`. Returns the number of spans."""
+    read(database, fetch, scratch, table)
+    return count_once(database)[0]
+
+
+def read(
+    database: DuckDBPyConnection, fetch: Fetch, scratch: Path, table: str, shorts: Collection[str] = spans.SHORT
+) -> None:
+    """Makes the view `recorded`, of these columns."""
     schema, _, name = table.rpartition(".")
     columns = (
         f"SELECT name FROM system.columns WHERE table = {_text(name)} "
@@ -131,10 +141,12 @@ def load(database: DuckDBPyConnection, fetch: Fetch, scratch: Path, table: str =
     )
     named = _answer(fetch(columns), scratch / "columns.parquet")
     found = database.execute("SELECT name FROM read_parquet(?)", [named]).fetchall()
-    answer = _answer(fetch(query(table, {name for (name,) in found})), scratch / "spans.parquet")
+    answer = _answer(fetch(query(table, {name for (name,) in found}, shorts)), scratch / "spans.parquet")
     database.execute("SET VARIABLE files = ?", [[answer]])
-    database.execute(f"CREATE VIEW recorded AS {spans.select(_AS_SPOOL)}")
-    return count_once(database)[0]
+    wanted = (spans.SHORT[short] for short in shorts)
+    casts = ", ".join(f'TRY_CAST("{name}" AS {COLUMNS[name]}) AS "{name}"' for name in wanted)
+    as_spool = f"(SELECT {casts} FROM read_parquet(getvariable('files')))"
+    database.execute(f"CREATE VIEW recorded AS {spans.select(as_spool, shorts)}")
 
 
 def _answer(parts: Iterable[bytes], path: Path) -> str:
@@ -145,10 +157,6 @@ def _answer(parts: Iterable[bytes], path: Path) -> str:
 
 def _text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-_CASTS = ", ".join(f'TRY_CAST("{name}" AS {COLUMNS[name]}) AS "{name}"' for name in spans.SHORT.values())
-_AS_SPOOL = f"(SELECT {_CASTS} FROM read_parquet(getvariable('files')))"
 
 
 def connect(url: str) -> tuple[Fetch, str]:
