@@ -39,10 +39,11 @@ def records(
     """Every span that is ours or inside a task, once: of `traces`, else all. Raises `SourceError` if there is none."""
     ordered = sorted(traces or ())
     parts = [ordered[first : first + _TRACES] for first in range(0, len(ordered), _TRACES)]
+    queries = [clickhouse.records_query(table, part) for part in parts] or [clickhouse.records_query(table)]
     is_empty = True
     with TemporaryDirectory(prefix="taskmeter-") as scratch, parquet.connect(scratch=Path(scratch)) as database:
         path = Path(scratch) / "records.parquet"
-        for query in [clickhouse.records_query(table, part) for part in parts or [None]]:
+        for query in queries:
             with path.open("wb") as file:
                 file.writelines(fetch(query))
             found = database.execute("SELECT * FROM read_parquet(?)", [str(path)])
