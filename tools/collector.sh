@@ -13,7 +13,7 @@ program=$cache/otelcol
 if [[ ! -x $program ]]; then
     PATH=$PATH:/usr/local/go/bin
     if ! command -v go >/dev/null; then
-        say "The OpenTelemetry Collector has to be built: install Go 1.25 or later, or put its program at $program"
+        say "The OpenTelemetry Collector has to be built: install Go 1.26 or later, or put its program at $program"
         exit 1
     fi
     work=$(mktemp -d)
