@@ -78,7 +78,7 @@ def collecting(server: Server, directory: Path, sampling_percentage: int) -> Ite
     ports = {"grpc": free_port(), "http": free_port()}
     here.write_text(HERE.format(**ports, directory=directory, clickhouse=server.server_port))
     server.engine.ask("DROP DATABASE IF EXISTS otel")
-    command = ["env", "CLICKHOUSE_PASSWORD=secret", program(), "--config", config, "--config", here]
+    command: list[str | Path] = ["env", "CLICKHOUSE_PASSWORD=secret", program(), "--config", config, "--config", here]
     with backend.serving(command, ports["http"], directory):
         yield {protocol: f"http://127.0.0.1:{port}" for protocol, port in ports.items()}
 
