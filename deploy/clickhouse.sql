@@ -1,6 +1,8 @@
--- Typed columns for what taskmeter's reports read of the Collector's `otel_traces` table: `taskmeter report --source
--- clickhouse://...` uses them where they are, and reads the attribute map where they are not. They are filled for spans
--- that come from then on; `ALTER TABLE otel_traces MATERIALIZE COLUMN taskmeter_task_id` fills one for older ones.
+-- Columns for what taskmeter's reports read of the Collector's `otel_traces` table, and an index that finds the spans of
+-- tasks among all others. Reports use them where they are, and read the attribute map where they are not.
+--   clickhouse-client --database otel --queries-file clickhouse.sql
+-- Columns are filled for spans that come from then on, and read from the map for older ones;
+-- `ALTER TABLE otel_traces MATERIALIZE INDEX taskmeter_spans` lets the index find those too.
 
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_span_kind Nullable(String)
     MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.span.kind'), SpanAttributes['taskmeter.span.kind'], NULL) AS Nullable(String));
@@ -132,12 +134,32 @@ ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_context_carried_tok
     MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.context.carried_tokens']);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_batch_items Nullable(Int64)
     MATERIALIZED toInt64OrNull(SpanAttributes['taskmeter.batch.items']);
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_value Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.task.value'), SpanAttributes['taskmeter.task.value'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_quality Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.task.quality'), SpanAttributes['taskmeter.task.quality'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_human_minutes Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.human_minutes'), SpanAttributes['taskmeter.human_minutes'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_estimated Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.estimated'), SpanAttributes['taskmeter.cost.estimated'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS gen_ai_usage_cost_amount Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'gen_ai.usage.cost.amount'), SpanAttributes['gen_ai.usage.cost.amount'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_list_amount Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.list_amount'), SpanAttributes['taskmeter.cost.list_amount'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_reasoning Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.reasoning'), SpanAttributes['taskmeter.cost.reasoning'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_cache_saved Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.cost.cache_saved'), SpanAttributes['taskmeter.cost.cache_saved'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_charge_quantity Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.charge.quantity'), SpanAttributes['taskmeter.charge.quantity'], NULL) AS Nullable(String));
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_retry_seconds Nullable(String)
+    MATERIALIZED CAST(if(mapContains(SpanAttributes, 'taskmeter.retry_seconds'), SpanAttributes['taskmeter.retry_seconds'], NULL) AS Nullable(String));
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_task_remote Nullable(Bool)
     MATERIALIZED if(mapContains(SpanAttributes, 'taskmeter.task.remote'), SpanAttributes['taskmeter.task.remote'] = 'true', NULL);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_step_discarded Nullable(Bool)
     MATERIALIZED if(mapContains(SpanAttributes, 'taskmeter.step.discarded'), SpanAttributes['taskmeter.step.discarded'] = 'true', NULL);
 ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_cost_is_late Nullable(Bool)
     MATERIALIZED if(mapContains(SpanAttributes, 'taskmeter.cost.is_late'), SpanAttributes['taskmeter.cost.is_late'] = 'true', NULL);
-
--- Finds the spans of tasks among all others.
-ALTER TABLE otel_traces ADD INDEX IF NOT EXISTS taskmeter_tasks taskmeter_task_id TYPE bloom_filter(0.01) GRANULARITY 4;
+ALTER TABLE `otel_traces` ADD COLUMN IF NOT EXISTS taskmeter_labels String
+    MATERIALIZED toJSONString(mapApply((k, v) -> (k, map('stringValue', v)), mapFilter((k, v) -> startsWith(k, 'taskmeter.label.'), SpanAttributes)));
+ALTER TABLE `otel_traces` ADD INDEX IF NOT EXISTS taskmeter_spans (taskmeter_span_kind, taskmeter_task_id) TYPE minmax GRANULARITY 1;

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from threading import Thread
-from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,10 +21,11 @@ from taskmeter.reports.breakdown import breakdown
 from taskmeter.reports.compare import compare
 from taskmeter.reports.engine import clickhouse
 from taskmeter.reports.engine.collected import records
+from taskmeter.reports.engine.selection import relate_collected_task
 from taskmeter.reports.engine.warehouse import Warehouse, open_clickhouse, open_spool
 from taskmeter.reports.forecast import forecast
 from taskmeter.reports.forecast_result import Plan
-from taskmeter.reports.relations import relate
+from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.scenario_texts import scenarios
 from taskmeter.reports.selectors import Selector
 from taskmeter.reports.steps import steps
@@ -39,15 +36,16 @@ from taskmeter.reports.value_result import Minutes, Work
 from taskmeter.reports.volumes import read_horizon, read_volume
 from taskmeter.reports.whatif import what_if
 from taskmeter.spool.read import SpanRecord, SpoolReading
+from tests.reports.clickhouses import Engine, Server, serving
 from tests.reports.priced import Call, random_calls, record_task, sent, try_changes
 from tests.reports.spans import Recorder
 from tests.reports.spools import SECOND, START, Spool
 
 ROOT = Path(__file__).parents[2]
 
-# The schema that the Collector's ClickHouse exporter makes.
+# The schema that version 0.161 of the Collector's ClickHouse exporter makes, as a test in tests/backends compares.
 OTEL_TRACES = """
-CREATE TABLE otel_traces (
+CREATE TABLE IF NOT EXISTS otel_traces (
     Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
     TraceId String CODEC(ZSTD(1)),
     SpanId String CODEC(ZSTD(1)),
@@ -73,32 +71,31 @@ CREATE TABLE otel_traces (
         SpanId String,
         TraceState String,
         Attributes Map(LowCardinality(String), String)
-    ) CODEC(ZSTD(1))
-) ENGINE = MergeTree PARTITION BY toDate(Timestamp) ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))
+    ) CODEC(ZSTD(1)),
+    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX idx_res_attr_key mapKeys(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_res_attr_value mapValues(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_span_attr_key mapKeys(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_span_attr_value mapValues(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_duration Duration TYPE minmax GRANULARITY 1
+) ENGINE = MergeTree()
+PARTITION BY toDate(Timestamp)
+ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))
+SETTINGS index_granularity=8192, ttl_only_drop_parts = 1
 """
 
 
-class Embedded:
-    """ClickHouse in this process, with the stock table."""
+class Embedded(Engine):
+    """With the stock table."""
 
     def __init__(self) -> None:
-        session = pytest.importorskip("chdb.session")
-        self._session = session.Session()
-        self._session.query(OTEL_TRACES)
+        super().__init__()
+        self.ask(OTEL_TRACES)
 
     def fill(self, spans: list[dict[str, Any]]) -> None:
-        self._session.query("TRUNCATE TABLE otel_traces")
+        self.ask("TRUNCATE TABLE otel_traces")
         rows = "\n".join(json.dumps(_row(span)) for span in spans)
-        self._session.query(f"INSERT INTO otel_traces FORMAT JSONEachRow {rows}")
-
-    def fetch(self, query: str) -> Iterator[bytes]:
-        yield self._session.query(query, "Parquet").bytes()
-
-    def ask(self, query: str, form: str) -> bytes:
-        return self._session.query(query, form).bytes()
-
-    def close(self) -> None:
-        self._session.close()
+        self.ask(f"INSERT INTO otel_traces FORMAT JSONEachRow {rows}")
 
 
 def _row(span: dict[str, Any]) -> dict[str, Any]:
@@ -221,50 +218,10 @@ def test_what_if_is_that_of_a_spool(embedded: Embedded, tmp_path: Path) -> None:
         assert what_if(warehouse, scenarios(**changes)) == expected
 
 
-class Server(ThreadingHTTPServer):
-    """ClickHouse's HTTP interface, as far as a client that only reads needs it, before the embedded one."""
-
-    def __init__(self, embedded: Embedded) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.embedded = embedded
-        self.users: list[str] = []
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        asked = parse_qs(urlsplit(self.path).query)
-        query = asked.get("query", [body])[0]
-        self.server.users.append(self.headers.get("Authorization", ""))
-        try:
-            answer = self.server.embedded.ask(query, asked.get("default_format", ["TabSeparated"])[0])
-        except RuntimeError as error:
-            return self._send(500, str(error).encode(), {"X-ClickHouse-Exception-Code": "60"})
-        return self._send(200, answer)
-
-    def _send(self, status: int, content: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        for name, text in headers.items():
-            self.send_header(name, text)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
-        """Not on the terminal."""
-
-
 @pytest.fixture
 def server(embedded: Embedded) -> Iterator[Server]:
-    server = Server(embedded)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(embedded) as server:
+        yield server
 
 
 @pytest.mark.parametrize("report", [("report",), ("breakdown",), ("show", "T-1")], ids=lambda words: words[0])
@@ -293,6 +250,38 @@ def command(*arguments: str) -> int:
     return int(end.value.code or 0)
 
 
+@pytest.mark.parametrize("wanted", ["T-1", "T-none", ""])
+def test_show_fetches_what_it_shows(wanted: str, embedded: Embedded) -> None:
+    """Of the traces of the task alone, whatever else is in the table; where there is none, of the last ones."""
+    spool = Spool(Random(12))
+    embedded.fill(spool.spans)
+    embedded.ask(
+        "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, SpanName, SpanAttributes)"
+        " SELECT fromUnixTimestamp64Nano(number), leftPad(toString(number), 32, '0'), '1', 'invoke_workflow old',"
+        " map('taskmeter.span.kind', 'task', 'taskmeter.task.id', toString(number)) FROM numbers(2_000)"
+    )
+    fetched: list[int] = []
+
+    def fetch(query: str) -> Iterator[bytes]:
+        fetched.append(int(embedded.ask(f"SELECT count() FROM ({query})")))
+        return embedded.fetch(query)
+
+    relations = relate_collected_task(fetch, "otel_traces", wanted)
+    assert fetched[-1] < 1_500 < fetched[1]
+    with TemporaryDirectory() as name:
+        spool.write(Path(name))
+        whole = relate(SpoolReading(Path(name)))
+    assert shown_or_refused(relations, wanted) == shown_or_refused(whole, wanted)
+
+
+def shown_or_refused(relations: Relations, wanted: str) -> object:
+    """The tree of a task, or that there is none."""
+    try:
+        return task_tree(relations, wanted)
+    except SpoolError as error:
+        return str(error)
+
+
 def test_typed_columns_change_nothing(embedded: Embedded) -> None:
     """The statements of `deploy/clickhouse.sql` are those of the library; with them the report is the same."""
     statements = "\n".join(clickhouse.materialise())
@@ -302,7 +291,7 @@ def test_typed_columns_change_nothing(embedded: Embedded) -> None:
     with open_clickhouse(embedded.fetch) as warehouse:
         expected = unit_cost(warehouse)
     for statement in clickhouse.materialise():
-        embedded.ask(statement.rstrip(";"), "TabSeparated")
+        embedded.ask(statement.rstrip(";"))
     embedded.fill(spool.spans)
     asked: list[str] = []
 
@@ -312,7 +301,54 @@ def test_typed_columns_change_nothing(embedded: Embedded) -> None:
 
     with open_clickhouse(fetch) as warehouse:
         assert unit_cost(warehouse) == expected
-    assert "mapContains" not in asked[-1]
+    assert "SpanAttributes" not in asked[-1]
+
+
+@pytest.mark.parametrize(("columns", "index"), [((), "idx_span_attr_key"), (None, "taskmeter_spans")])
+def test_spans_of_others_are_passed_over(embedded: Embedded, columns: Sequence[str] | None, index: str) -> None:
+    """By an index: the exporter's own, or that of `deploy/clickhouse.sql`. Of 13 granules one is read."""
+    embedded.ask("DROP DATABASE IF EXISTS crowded")
+    embedded.ask("CREATE DATABASE crowded")
+    embedded.ask(OTEL_TRACES, database="crowded")
+    for statement in clickhouse.materialise():
+        embedded.ask(statement.rstrip(";"), database="crowded")
+    embedded.ask(
+        "INSERT INTO otel_traces (TraceId, SpanId, SpanName, SpanAttributes)"
+        " SELECT toString(number), '1', 'GET /', map('url.path', '/') FROM numbers(99_999)"
+        " UNION ALL SELECT 'a', '1', 'outcome succeeded', map('taskmeter.span.kind', 'outcome')",
+        database="crowded",
+    )
+    known = [column.split()[0] for column in embedded.ask("DESCRIBE crowded.otel_traces").decode().splitlines()]
+    query = clickhouse.query("crowded.otel_traces", known if columns is None else columns)
+    plan = json.loads(embedded.ask(f"EXPLAIN indexes = 1, json = 1 {query}", "TSVRaw"))
+    used = {found["Name"]: found for found in indexes(plan) if found["Type"] == "Skip"}
+    assert used[index]["Selected Granules"] == 1
+    assert used[index]["Initial Granules"] == 13
+    assert len(list(embedded.ask(query, "CSV").splitlines())) == 1
+
+
+def indexes(plan: Any) -> Iterator[dict[str, Any]]:
+    """Those that a plan speaks of, at any depth."""
+    if isinstance(plan, dict):
+        yield from plan.get("Indexes", [])
+    if isinstance(plan, dict | list):
+        for inner in plan.values() if isinstance(plan, dict) else plan:
+            yield from indexes(inner)
+
+
+def test_the_columns_of_another_database_are_not_taken_for_its_own(embedded: Embedded) -> None:
+    """A table of the same name elsewhere may have typed columns."""
+    embedded.ask("DROP DATABASE IF EXISTS other")
+    embedded.ask("CREATE DATABASE other")
+    embedded.ask(OTEL_TRACES, database="other")
+    for statement in clickhouse.materialise("otel_traces"):
+        embedded.ask(statement.rstrip(";"))
+    embedded.fill(Spool(Random(12)).spans)
+    embedded.ask("INSERT INTO other.otel_traces SELECT * FROM default.otel_traces")
+    with open_clickhouse(embedded.fetch) as warehouse:
+        expected = unit_cost(warehouse)
+    with open_clickhouse(embedded.fetch, "other.otel_traces") as warehouse:
+        assert unit_cost(warehouse) == expected
 
 
 def test_a_table_without_tasks_says_so(embedded: Embedded) -> None:

@@ -17,10 +17,9 @@ from taskmeter.cli.options import format_option, spool_option
 from taskmeter.reports import render
 from taskmeter.reports.engine import clickhouse
 from taskmeter.reports.engine.cohort import GROUPS
-from taskmeter.reports.engine.collected import records
-from taskmeter.reports.engine.selection import relate_task
+from taskmeter.reports.engine.selection import relate_collected_task, relate_task
 from taskmeter.reports.engine.warehouse import Warehouse, open_clickhouse, open_spool
-from taskmeter.reports.relations import Relations, relate
+from taskmeter.reports.relations import Relations
 from taskmeter.reports.task_tree import task_tree
 from taskmeter.reports.unit_cost import unit_cost
 from taskmeter.spool.read import SpoolReading
@@ -130,7 +129,7 @@ def read_task(source: str | None, spool: Path, task: str) -> Relations:
     standard error."""
     if _is_url(source):
         with _working():
-            return relate(records(*clickhouse.connect(source)))
+            return relate_collected_task(*clickhouse.connect(source), task)
     reading = SpoolReading(spool if source is None else Path(source))
     relations = relate_task(reading, task)
     say_problems(reading)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -17,24 +17,32 @@ from taskmeter.spool.read import SpanRecord
 _KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _STATUSES: Final = ("unset", "ok", "error")
 _BATCH = 2_000
+_TRACES = 1_000
+"""That one query names; ClickHouse takes 256 KB of text."""
 _INT64_LIMIT = 1 << 63
 
 
-def records(fetch: clickhouse.Fetch, table: str = clickhouse.TABLE) -> Iterator[SpanRecord]:
-    """Every span that is ours or inside a task, once. Raises `SourceError` when the table has none."""
+def records(
+    fetch: clickhouse.Fetch, table: str = clickhouse.TABLE, traces: Collection[str] | None = None
+) -> Iterator[SpanRecord]:
+    """Every span that is ours or inside a task, once: of `traces`, else all. Raises `SourceError` if there is none."""
+    ordered = sorted(traces or ())
+    parts = [ordered[first : first + _TRACES] for first in range(0, len(ordered), _TRACES)]
+    queries = [clickhouse.records_query(table, part) for part in parts] or [clickhouse.records_query(table)]
+    is_empty = True
     with TemporaryDirectory(prefix="taskmeter-") as scratch, parquet.connect(scratch=Path(scratch)) as database:
         path = Path(scratch) / "records.parquet"
-        with path.open("wb") as file:
-            file.writelines(fetch(clickhouse.records_query(table)))
-        found = database.execute("SELECT * FROM read_parquet(?)", [str(path)])
-        columns = [column[0] for column in found.description or ()]
-        is_empty = True
-        while rows := found.fetchmany(_BATCH):
-            is_empty = False
-            for row in rows:
-                yield _record(dict(zip(columns, row, strict=True)))
-        if is_empty:
-            raise SourceError(f"The table {table} holds no spans of tasks")
+        for query in queries:
+            with path.open("wb") as file:
+                file.writelines(fetch(query))
+            found = database.execute("SELECT * FROM read_parquet(?)", [str(path)])
+            columns = [column[0] for column in found.description or ()]
+            while rows := found.fetchmany(_BATCH):
+                is_empty = False
+                for row in rows:
+                    yield _record(dict(zip(columns, row, strict=True)))
+    if is_empty:
+        raise SourceError(f"The table {table} holds no spans of tasks")
 
 
 def _record(row: dict[str, Any]) -> SpanRecord:

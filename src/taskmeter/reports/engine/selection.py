@@ -1,15 +1,21 @@
-"""The tasks that `taskmeter show` is about, of a spool of any size: SQL finds their traces, Python relates those."""
+"""The tasks that `taskmeter show` is about, of a source of any size: SQL finds their traces, Python relates those."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
 
-from taskmeter.reports.engine import spool
+from taskmeter.reports.engine import clickhouse, spool
+from taskmeter.reports.engine.collected import records
 from taskmeter.reports.relations import Relations, relate
 from taskmeter.spool import parquet
 from taskmeter.spool.read import SpoolReading
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_NEEDED: Final = ("trace", "start_ns", "what", "task_id", "task_key", "parent_task_id")
 # Tasks that `wanted` may mean, those around and inside them, and others of the same key, which outcomes may be about.
 _TRACES = """
 WITH RECURSIVE links AS (
@@ -30,6 +36,10 @@ WITH RECURSIVE links AS (
 SELECT DISTINCT trace FROM recorded
 WHERE task_id IN (SELECT id FROM family) OR task_key IN (SELECT task_key FROM keys)
 """
+# What is said where there is no such task names some of the last ones.
+_RECENT = """
+SELECT trace FROM recorded WHERE what = 'task' GROUP BY trace ORDER BY max(start_ns) DESC, trace LIMIT 1000
+"""
 
 
 def relate_task(reading: SpoolReading, wanted: str) -> Relations:
@@ -44,6 +54,27 @@ def relate_task(reading: SpoolReading, wanted: str) -> Relations:
             parquet.connect(scratch=Path(scratch)) as database,
         ):
             spool.load(database, SpoolReading(reading.directory))
-            found = database.execute(_TRACES, {"wanted": wanted}).fetchall()
-        reading.traces = frozenset(trace for (trace,) in found) or None
+            reading.traces = _traces(database, wanted)
     return relate(reading)
+
+
+def relate_collected_task(fetch: clickhouse.Fetch, table: str, wanted: str) -> Relations:
+    """The relations of those tasks of a Collector's table; where there is none, of its last ones.
+
+    Raises as `relate` and `records` do.
+    """
+    with (
+        TemporaryDirectory(prefix="taskmeter-") as scratch,
+        parquet.connect(scratch=Path(scratch)) as database,
+    ):
+        clickhouse.read(database, fetch, Path(scratch), table, _NEEDED)
+        traces = (wanted and _traces(database, wanted)) or _column(database.execute(_RECENT))
+    return relate(records(fetch, table, traces))
+
+
+def _traces(database: DuckDBPyConnection, wanted: str) -> frozenset[str] | None:
+    return _column(database.execute(_TRACES, {"wanted": wanted})) or None
+
+
+def _column(found: DuckDBPyConnection) -> frozenset[str]:
+    return frozenset(value for (value,) in found.fetchall())

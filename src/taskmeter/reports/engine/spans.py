@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from taskmeter import _semconv as names
@@ -115,6 +115,6 @@ def as_short(short: str, column: str) -> str:
     return f"{column} AS {short}"
 
 
-def select(relation: str) -> str:
-    """The columns of the view from a relation with those of a compacted file."""
-    return f"SELECT {', '.join(as_short(short, quoted(column)) for short, column in SHORT.items())} FROM {relation}"
+def select(relation: str, shorts: Iterable[str] = SHORT) -> str:
+    """The columns of the view, or these of them, from a relation with those of a compacted file."""
+    return f"SELECT {', '.join(as_short(short, quoted(SHORT[short])) for short in shorts)} FROM {relation}"

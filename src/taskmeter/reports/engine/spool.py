@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskmeter.errors import SpoolError
 from taskmeter.reports.engine import spans
+from taskmeter.reports.engine.once import count_once
 from taskmeter.spool import parquet
 from taskmeter.spool.columns import COLUMNS, ColumnType
 from taskmeter.spool.lines import lines_of
@@ -30,7 +31,7 @@ def load(database: DuckDBPyConnection, reading: SpoolReading) -> None:
     _insert(database, _rows_of_lines(reading))
     try:
         _unite(database, [path for path in reading.files() if path.suffix == ".parquet"])
-        _count_once(database, reading)
+        reading.spans, reading.duplicates = count_once(database)
     except duckdb.Error as error:
         message = f"Cannot read the spool {str(reading.directory)!r}: {str(error).splitlines()[0]}."
         raise SpoolError(message) from error
@@ -92,34 +93,3 @@ def _rows(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _named(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in _COLUMNS if row.get(name) is not None}
-
-
-_REPEATED = """
-CREATE TEMP TABLE repeated AS
-SELECT hash(trace, span) AS key FROM recorded GROUP BY key HAVING count(*) > 1
-"""
-_ONCE = """
-CREATE TEMP TABLE once AS
-SELECT DISTINCT ON (trace, span) * FROM recorded WHERE hash(trace, span) IN (SELECT key FROM repeated)
-"""
-
-
-def _count_once(database: DuckDBPyConnection, reading: SpoolReading) -> None:
-    """Of spans recorded twice (sent again, or compacted as this was read) one counts."""
-    database.execute(_REPEATED)
-    recorded = _number(database, "SELECT count(*) FROM recorded")
-    if _number(database, "SELECT count(*) FROM repeated"):
-        database.execute(_ONCE)
-        database.execute(
-            "CREATE VIEW spans AS SELECT * FROM recorded WHERE hash(trace, span) NOT IN (SELECT key FROM repeated) "
-            "UNION ALL SELECT * FROM once"
-        )
-    else:
-        database.execute("CREATE VIEW spans AS SELECT * FROM recorded")
-    reading.spans = _number(database, "SELECT count(*) FROM spans")
-    reading.duplicates = recorded - reading.spans
-
-
-def _number(database: DuckDBPyConnection, query: str) -> int:
-    row = database.execute(query).fetchone()
-    return int(row[0]) if row else 0
