@@ -126,14 +126,19 @@ class OtlpTarget:
         if self._observed is not None:
             self._observed.forget()
         self._tries += 1
-        result = self._exporter.export(annotated(spans))
-        verdict = self._judged(result, len(spans))
+        verdict = self._judged(self._export(spans), len(spans))
         if verdict.again_seconds is None:
             self._tries = 0
         if verdict.accepted == len(spans) and self._receipts is not None:
             # A partial success does not say which it refused, so that `taskmeter ship` has to find out.
             self._receipts.accepted((c.trace_id, c.span_id) for span in spans if (c := span.context) is not None)
         return verdict
+
+    def _export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        try:
+            return self._exporter.export(annotated(spans))
+        except Exception:  # noqa: BLE001 - what became of the batch is judged by what was seen of it
+            return SpanExportResult.FAILURE
 
     def rest(self) -> None:
         """Called by the queue: nothing is due."""
@@ -151,7 +156,11 @@ class OtlpTarget:
             # That of a credential provider is the exporter's own business; it is then taken at its word.
             return cast(SpanExporter, otlp_exporter("trace", self._protocol))
         self._observed = _Observed()
-        return cast(SpanExporter, otlp_exporter("trace", self._protocol, session=self._observed.session))
+        exporter = otlp_exporter("trace", self._protocol, session=self._observed.session)
+        if hasattr(exporter, "_MAX_RETRY_TIMEOUT"):
+            # Old ones repeat by themselves, for a minute: here once is enough, as the queue repeats.
+            exporter._MAX_RETRY_TIMEOUT = 2  # noqa: SLF001 - there is no other way
+        return cast(SpanExporter, exporter)
 
     def _judged(self, result: SpanExportResult, spans: int) -> Verdict:
         observed = self._observed
