@@ -186,7 +186,7 @@ def test_human_minutes_of_outcomes_are_late_money_of_the_task(recorder: Recorder
     assert (total.total, total.human_minutes, total.lower_bounds) == (
         Decimal("4.6"),
         Decimal(8),
-        ("total", "wasted"),
+        ("total", "wasted", "reasoning_cost", "cache_saved", "outside_model"),
     )
     assert "1 call or review could not be priced: totals that include one are lower bounds." in report(recorder).notes
 

@@ -18,11 +18,13 @@ from rich.console import Console
 from taskmeter.errors import SpoolError, UsageError
 from taskmeter.reports import render
 from taskmeter.reports.breakdown import breakdown
+from taskmeter.reports.engine.warehouse import open_spool
 from taskmeter.reports.late import cut_depth
 from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.task_tree import task_tree
+from taskmeter.reports.unit_cost import unit_cost
 from taskmeter.spool.read import SpoolReading
-from tests.reports.spans import Recorder, report_of
+from tests.reports.spans import Recorder
 from tests.security.hostile import Mutator
 
 
@@ -67,7 +69,8 @@ def reported(directory: Path) -> Relations | None:
     relations = None
     with suppress(SpoolError, UsageError):  # nothing could be read; amounts in two currencies
         relations = relate(SpoolReading(directory))
-        tables = [rendered(report_of(directory)), rendered(breakdown(relations))]
+        with open_spool(SpoolReading(directory)) as warehouse:
+            tables = [rendered(unit_cost(warehouse)), rendered(breakdown(warehouse))]
         tables += [rendered(task_tree(relations, task.id)) for task in list(relations.tasks.values())[:3]]
         for table in tables:
             assert all(character.isprintable() or character == "\n" for character in table)
