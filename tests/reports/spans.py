@@ -16,7 +16,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from taskmeter import _semconv as names
 from taskmeter.reports.engine.warehouse import open_spool
 from taskmeter.reports.relations import Relations, relate
-from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from taskmeter.reports.unit_cost import unit_cost
+from taskmeter.reports.unit_cost_result import UnitCostReport
 from taskmeter.spool.read import SpoolReading
 from taskmeter.spool.write import SpoolExporter
 

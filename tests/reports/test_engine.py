@@ -24,7 +24,8 @@ from taskmeter.reports.engine.selection import relate_task
 from taskmeter.reports.engine.warehouse import Warehouse, open_spool
 from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.task_tree import task_tree
-from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from taskmeter.reports.unit_cost import unit_cost
+from taskmeter.reports.unit_cost_result import UnitCostReport
 from taskmeter.reports.waste import CLASSES
 from taskmeter.spool.compact import compact
 from taskmeter.spool.read import SpoolReading

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from taskmeter.reports.engine.warehouse import open_spool
-from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from taskmeter.reports.unit_cost import unit_cost
+from taskmeter.reports.unit_cost_result import UnitCostReport
 from taskmeter.spool.read import SpoolReading
 from tests.simulated_tables import write_tables
 from tests.simulation import Step, Tasks, Workflow, draw, write_spool

@@ -14,7 +14,8 @@ from taskmeter.cli import main
 from taskmeter.errors import UsageError
 from taskmeter.reports.engine.warehouse import open_spool
 from taskmeter.reports.intervals import wilson
-from taskmeter.reports.unit_cost import UnitCostReport, unit_cost
+from taskmeter.reports.unit_cost import unit_cost
+from taskmeter.reports.unit_cost_result import UnitCostReport
 from taskmeter.spool.read import SpoolReading
 from tests.reports.spans import SECOND, START, Recorder
 

@@ -17,7 +17,7 @@ from taskmeter.records import Outcome
 from taskmeter.reports import render
 from taskmeter.reports.relations import Relations, relate
 from taskmeter.reports.task_tree import task_tree
-from taskmeter.reports.unit_cost import UnitCostReport
+from taskmeter.reports.unit_cost_result import UnitCostReport
 from taskmeter.scopes.outcomes import outcome_record, write_outcome
 from taskmeter.spool.encode import encode_line
 from taskmeter.spool.read import SpoolReading

@@ -18,7 +18,8 @@ from rich.console import Console
 from taskmeter.reports.breakdown import breakdown
 from taskmeter.reports.engine.warehouse import open_spool
 from taskmeter.reports.render import as_csv, as_json, as_table, least_width
-from taskmeter.reports.unit_cost import UnitCost, UnitCostReport, unit_cost
+from taskmeter.reports.unit_cost import unit_cost
+from taskmeter.reports.unit_cost_result import UnitCost, UnitCostReport
 from taskmeter.spool.read import SpoolReading
 from tests.reports.spans import START, Recorder, report_of
 from tests.reports.test_outcomes import outcomes_charge, say

@@ -14,7 +14,7 @@ from rich.console import Console
 from taskmeter.reports.render import as_csv, as_json, as_table, least_width
 from taskmeter.reports.task_tree import TaskTree, task_tree
 from taskmeter.reports.text import cell, duration, money, plain, share
-from taskmeter.reports.unit_cost import UnitCostReport
+from taskmeter.reports.unit_cost_result import UnitCostReport
 from tests.reports.spans import Recorder
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from taskmeter.errors import UsageError
 from taskmeter.reports.coverage import Coverage
-from taskmeter.reports.unit_cost import UnitCost, UnitCostReport
+from taskmeter.reports.unit_cost_result import UnitCost, UnitCostReport
 from tests.reports.spans import Recorder
 
 

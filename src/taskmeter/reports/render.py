@@ -20,7 +20,7 @@ from taskmeter.reports.suggestions import Suggestions
 from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.task_tree import TaskTree, TreeNode
 from taskmeter.reports.text import cell, duration, duration_minutes, exact, line, money, plain, share
-from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
+from taskmeter.reports.unit_cost_result import Amount, UnitCost, UnitCostReport
 from taskmeter.reports.value_result import ValueReport
 from taskmeter.reports.waste import OF_OUTCOME, in_order
 from taskmeter.reports.whatif_result import WhatIf

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import money, plain, share
-from taskmeter.reports.unit_cost import UnitCost, UnitCostReport
+from taskmeter.reports.unit_cost_result import UnitCost, UnitCostReport
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskmeter.reports.tables import title_of, titled
 from taskmeter.reports.text import plain, share
-from taskmeter.reports.unit_cost import Amount, UnitCost, UnitCostReport
+from taskmeter.reports.unit_cost_result import Amount, UnitCost, UnitCostReport
 from taskmeter.reports.waste_section import share_of
 
 if TYPE_CHECKING:
