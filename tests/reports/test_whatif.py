@@ -239,10 +239,10 @@ def test_what_cannot_be_repriced_stays_and_is_counted(recorder: Recorder) -> Non
     assert (result.reach.calls, result.reach.repriced_calls, result.reach.repriced) == (7, 1, Decimal("0.00125"))
     assert (result.reach.other, result.reach.other_share) == (Decimal(1), 0.166632)
     assert (
-        "Left as they are: 1 call for $1.00, 16.7% of the spend, each of which has no tokens on its span."
+        "Left as recorded: 1 call for $1.00, 16.7% of the spend, which has no tokens on its span."
         in result.notes
     )
-    assert "Left as they are: 1 call, each of which has no price." in result.notes
+    assert "Left as recorded: 1 call, which has no price." in result.notes
 
 
 def test_nested_tasks_are_in_the_row_of_the_outermost(recorder: Recorder) -> None:

@@ -87,7 +87,8 @@ def reach_notes(reach: Reach, currency: str) -> Iterator[str]:
             "that is made, whoever answers."
         )
     for left in reach.left:
-        yield f"Left as they are: {_calls(left.calls)}{_at(left, currency)}, each of which {LEFT[left.reason]}."
+        which = "which" if left.calls == 1 else "each of which"
+        yield f"Left as recorded: {_calls(left.calls)}{_at(left, currency)}, {which} {LEFT[left.reason]}."
     if reach.other is not None and reach.other > 0:
         yield (
             f"{money(reach.other, currency)} is for no recorded call{_of_spend(reach.other_share)}: tools, charges, "
