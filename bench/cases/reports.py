@@ -26,7 +26,8 @@ def run(plan: Plan) -> Iterator[Result]:
     for size in _SIZES[:2] if plan is QUICK else _SIZES:
         with tempfile.TemporaryDirectory() as directory:
             spans = write_spans(Path(directory), size)
-            for command in _COMMANDS if size <= _DIVIDED else _COMMANDS[:1]:
+            both = size <= _DIVIDED and (plan is not QUICK or size == _SIZES[0])
+            for command in _COMMANDS if both else _COMMANDS[:1]:
                 result = measure("", partial(_run, command, directory), _RUNS)
                 megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
                 yield replace(result, name=f"{command}: {spans:,} spans, {megabytes:,.0f} MB")
