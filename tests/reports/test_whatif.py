@@ -238,10 +238,7 @@ def test_what_cannot_be_repriced_stays_and_is_counted(recorder: Recorder) -> Non
     assert result.reach.left == tuple(map(Left, reasons, [1] * 6, amounts, shares))
     assert (result.reach.calls, result.reach.repriced_calls, result.reach.repriced) == (7, 1, Decimal("0.00125"))
     assert (result.reach.other, result.reach.other_share) == (Decimal(1), 0.166632)
-    assert (
-        "Left as recorded: 1 call for $1.00, 16.7% of the spend, which has no tokens on its span."
-        in result.notes
-    )
+    assert "Left as recorded: 1 call for $1.00, 16.7% of the spend, which has no tokens on its span." in result.notes
     assert "Left as recorded: 1 call, which has no price." in result.notes
 
 
